@@ -1,0 +1,1 @@
+"""Floor 6: segments: projection, clusters, profiles, names, the map."""

@@ -1,0 +1,99 @@
+"""The error tree. Every error a user can meet says what is wrong, where, and what is accepted.
+
+KinfolkError                  exit code 2, HTTP 500
+├── InputError                422  what the user gave is not usable
+│   ├── RecipeError           422  a recipe's faults, all at once
+│   └── DataError             422  events that break the contract
+├── NotFoundError             404  no such customer, segment, snapshot, audience
+├── ConflictError             409  the workspace is in use, or has moved on
+├── ArtifactError             500  a corrupt, truncated or too new file; names the file
+└── StorageError              507  disk full, read-only or unreachable
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import EACCES, EDQUOT, ENOSPC, EROFS
+from pathlib import Path
+
+
+class KinfolkError(Exception):
+    """Root of every error that a user can meet; its text is one clear sentence."""
+
+    exit_code = 2
+    status = 500
+    title = "Something went wrong"
+
+
+class InputError(KinfolkError):
+    """What the user gave cannot be used."""
+
+    status = 422
+    title = "Unusable input"
+
+
+class RecipeError(InputError):
+    """A recipe has faults; `faults` lists them all, each as 'where: what is wrong'."""
+
+    title = "Unusable recipe"
+
+    def __init__(self, path: str | Path, faults: list[str]) -> None:
+        self.faults = faults
+        count = f"{len(faults)} fault" + ("s" if len(faults) != 1 else "")
+        super().__init__(f"{path}: {count}\n" + "\n".join(f"  {fault}" for fault in faults))
+
+
+class DataError(InputError):
+    """The events break the contract so that nothing can be prepared from them."""
+
+    title = "Unusable events"
+
+
+class NotFoundError(KinfolkError):
+    """What was asked for does not exist."""
+
+    status = 404
+    title = "Not found"
+
+
+class ConflictError(KinfolkError):
+    """The workspace is in use by another job, or has changed in the meantime."""
+
+    status = 409
+    title = "Conflict"
+
+
+class ArtifactError(KinfolkError):
+    """A file of the workspace is missing, corrupt, truncated or newer than this version reads."""
+
+    status = 500
+    title = "Damaged artifact"
+
+
+class StorageError(KinfolkError):
+    """The disk is full, read-only or out of reach."""
+
+    status = 507
+    title = "Storage unavailable"
+
+
+STORAGE_FAULTS = {
+    ENOSPC: "the disk is full",
+    EDQUOT: "the disk quota is used up",
+    EROFS: "the disk is read-only",
+    EACCES: "permission is denied",
+}
+
+
+@contextmanager
+def storage_errors(where: str | Path) -> Iterator[None]:
+    """Turn the operating system's word on a full or read-only disk into a StorageError."""
+    try:
+        yield
+    except OSError as error:
+        reason = STORAGE_FAULTS.get(error.errno or 0)
+        if reason is None:
+            raise
+        raise StorageError(
+            f"{error.filename or where}: {reason}; free space or choose another workspace, then start the same "
+            "command again: it resumes, and what was published before is untouched"
+        ) from error

@@ -1,0 +1,110 @@
+"""The one strict reader of recipes: YAML in, a frozen pydantic model out, all faults at once."""
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from configs.errors import RecipeError
+
+
+class Config(BaseModel):
+    """Base of every stage's configuration: frozen, unknown keys refused, a docstring for every field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A safe loader that refuses a key given twice, which YAML would silently let the last one win."""
+
+
+def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+        seen.add(key)
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+
+
+_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def read(path: Path, model: type[Model]) -> Model:
+    """Read the YAML recipe at `path` as `model`.
+
+    Relative paths inside the recipe are left as they are; the model's owner resolves them against `path.parent`
+    (passed as the validation context's key "folder").
+
+    Raises RecipeError with every fault: unreadable file, YAML syntax, unknown, missing or ill-typed keys.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise RecipeError(path, ["no such file; a recipe is a YAML file with at least a list of `sources`"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(path, [f"cannot be read as UTF-8 text: {error}"]) from None
+    try:
+        document = yaml.load(text, Loader=_UniqueKeys)
+    except yaml.YAMLError as error:
+        raise RecipeError(path, [f"not valid YAML: {' '.join(str(error).split())}"]) from None
+    if not isinstance(document, dict):
+        raise RecipeError(path, ["a recipe is a mapping of keys to values, with at least a list of `sources`"])
+    try:
+        return model.model_validate(document, context={"folder": path.parent})
+    except ValidationError as error:
+        raise RecipeError(path, faults(error, model)) from None
+
+
+def faults(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """One line per fault: where, what is wrong, what is accepted."""
+    lines = []
+    for item in error.errors(include_url=False):
+        where = _where(item["loc"])
+        if item["type"] == "extra_forbidden":
+            accepted = sorted(_keys_at(model, item["loc"][:-1]))
+            near = difflib.get_close_matches(str(item["loc"][-1]), accepted, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            lines.append(f"{where}: unknown key{hint} (accepted: {', '.join(accepted)})")
+        elif item["type"] == "missing":
+            lines.append(f"{where}: missing, must be given")
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            given = "" if isinstance(item["input"], dict | list) else f", got {item['input']!r}"
+            lines.append(f"{where}: {message}{given}")
+    return lines
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "recipe"
+
+
+def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> set[str]:
+    """The keys accepted at a place of the model; empty where the place is not a model."""
+    here: Any = model
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = here.model_fields.get(part) if isinstance(here, type) and issubclass(here, BaseModel) else None
+        here = _model_in(field.annotation) if field else None
+    return set(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else set()
+
+
+def _model_in(annotation: Any) -> Any:
+    """The first pydantic model inside an annotation such as tuple[Source, ...] or Source | None."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for part in getattr(annotation, "__args__", ()):
+        found = _model_in(part)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,1 @@
+"""Floor 6: similar customers and lookalike audiences."""

@@ -1,0 +1,189 @@
+"""Artifacts: immutable folders whose manifest holds every file's size and SHA-256.
+
+An artifact appears by one rename of a finished folder, so that it is there whole or not at all. A manifest holds
+nothing that differs between two equal runs (no clock, no host, no path), so that equal inputs give equal bytes.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from configs.errors import ArtifactError, storage_errors
+
+MANIFEST = "manifest.json"
+CHUNK = 1 << 22
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes, read in bounded memory."""
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while chunk := handle.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def key_of(*parts: Any) -> str:
+    """A 16-digit hex key of JSON-able parts: equal inputs, equal key. Names artifacts, so that a rerun finds them."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an artifact says of itself."""
+
+    kind: str
+    """What it is: eventlog, model, embeddings, index, segments, snapshot."""
+    version: int
+    """Format version of this kind; a reader refuses a newer one than it knows."""
+    key: str
+    """Key of everything that it was made from; two artifacts with one key hold the same bytes."""
+    parents: Mapping[str, str] = field(default_factory=dict)
+    """Role -> key of what it was made from."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """Quality figures and other facts, JSON values."""
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Relative path -> {"size": bytes, "sha256": hex}."""
+
+    def to_json(self) -> str:
+        """The manifest as it stands on disk; its last key is a checksum over the rest."""
+        body = {name: getattr(self, name) for name in ("kind", "version", "key", "parents", "counts", "figures", "files")}
+        text = json.dumps(body, sort_keys=True, default=dict)
+        return json.dumps({**body, "sha256": hashlib.sha256(text.encode()).hexdigest()}, indent=1, default=dict) + "\n"
+
+
+class ArtifactWriter:
+    """Collects an artifact's files in a hidden folder beside its final place."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.parents: dict[str, str] = {}
+        self.counts: dict[str, int] = {}
+        self.figures: dict[str, Any] = {}
+
+    def path(self, name: str) -> Path:
+        """Where to write the file `name` (folders inside are made)."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a small text file."""
+        self.path(name).write_text(text, encoding="utf-8")
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a small JSON file with sorted keys."""
+        self.write_text(name, json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def create(folder: Path, kind: str, version: int, key: str) -> Iterator[ArtifactWriter]:
+    """Write an artifact: files first, manifest last, everything fsynced, then one rename to `folder`.
+
+    A leftover of a killed run is swept away. Where `folder` stands already, it is replaced only if the new
+    one is complete. Raises StorageError on a full or read-only disk; nothing half-written stays.
+    """
+    hidden = folder.with_name(f".{folder.name}.part")
+    with storage_errors(folder):
+        shutil.rmtree(hidden, ignore_errors=True)
+        hidden.mkdir(parents=True)
+        writer = ArtifactWriter(hidden)
+        try:
+            yield writer
+            seal(hidden, Manifest(kind, version, key, writer.parents, writer.counts, writer.figures))
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(hidden, folder)
+            fsync(folder.parent)
+        except BaseException:
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise
+
+
+def seal(folder: Path, manifest: Manifest) -> Manifest:
+    """Fsync every file of `folder`, write the manifest over them, and return it with its files filled in."""
+    files = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST):
+        fsync(path)
+        files[path.relative_to(folder).as_posix()] = {"size": path.stat().st_size, "sha256": sha256(path)}
+    for inner in sorted({p for p in folder.rglob("*") if p.is_dir()}):
+        fsync(inner)
+    sealed = Manifest(manifest.kind, manifest.version, manifest.key, manifest.parents, manifest.counts, manifest.figures, files)
+    write_atomic(folder / MANIFEST, sealed.to_json())
+    return sealed
+
+
+def fsync(path: Path) -> None:
+    """Force a file or folder to disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Replace a small text file in one step: written beside, fsynced, renamed, the folder fsynced."""
+    beside = path.with_name(f".{path.name}.part")
+    with storage_errors(path):
+        beside.write_text(text, encoding="utf-8")
+        fsync(beside)
+        os.replace(beside, path)
+        fsync(path.parent)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check a manifest's own checksum. Raises ArtifactError naming the file."""
+    path = folder / MANIFEST
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        claimed = body.pop("sha256")
+        text = json.dumps(body, sort_keys=True)
+        if hashlib.sha256(text.encode()).hexdigest() != claimed:
+            raise ValueError("its checksum does not fit its content")
+        return Manifest(**body)
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: missing, so {folder.name} is not a finished artifact; run the command that made it again") from None
+    except (ValueError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{path}: damaged manifest ({error}); restore it from a backup or rebuild the artifact") from None
+
+
+def verify(folder: Path, kind: str, version: int, *, deep: bool = True) -> Manifest:
+    """Check an artifact against its manifest: kind, format version, sizes and, where `deep`, SHA-256 of every file.
+
+    Raises ArtifactError naming the first file that is missing, truncated, changed or newer than `version`.
+    """
+    manifest = read_manifest(folder)
+    if manifest.kind != kind:
+        raise ArtifactError(f"{folder}: is an artifact of kind {manifest.kind!r}, expected {kind!r}")
+    if manifest.version > version:
+        raise ArtifactError(
+            f"{folder}: written in format {manifest.version} of {kind}, this version of kinfolk reads up to {version}; upgrade kinfolk"
+        )
+    for name, expected in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise ArtifactError(f"{path}: missing; restore it from a backup or rebuild the artifact")
+        size = path.stat().st_size
+        if size != expected["size"]:
+            raise ArtifactError(f"{path}: {size} bytes long, its manifest says {expected['size']}; the file is truncated or was changed")
+        if deep and sha256(path) != expected["sha256"]:
+            raise ArtifactError(f"{path}: its SHA-256 differs from the manifest's; the file is corrupt or was changed")
+    return manifest
+
+
+def is_complete(folder: Path, kind: str, version: int) -> bool:
+    """Whether a finished artifact that passes a full check stands at `folder`."""
+    try:
+        verify(folder, kind, version)
+    except ArtifactError:
+        return False
+    return True
