@@ -1,0 +1,141 @@
+"""Embeddings on disk: mapped without a copy, checked, and found again by id."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configs.errors import ArtifactError
+from embed.artifact import STATES, VECTORS, Embeddings, write_embeddings
+
+
+def unit(n: int, d: int, seed: int = 0) -> np.ndarray:
+    rows = np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def written(folder: Path, customers: pl.Series, d: int = 16, s: int = 5) -> Embeddings:
+    n = len(customers)
+    states = np.arange(n * s, dtype=np.float32).reshape(n, s)
+    return write_embeddings(folder, "k" * 16, customers, unit(n, d), states, {"model": "m", "eventlog": "e"})
+
+
+@pytest.mark.parametrize("ids", [[-3, 1, 5, 2**40], ["", "a", "b c", "ü"]])
+def test_what_is_written_comes_back(tmp_path: Path, ids: list[int] | list[str]) -> None:
+    customers = pl.Series("anything", ids)
+    written(tmp_path / "embeddings", customers)
+    back = Embeddings.load(tmp_path / "embeddings")
+    assert back.customers.to_list() == ids
+    assert back.customers.dtype == customers.dtype
+    np.testing.assert_array_equal(back.vectors, unit(4, 16))
+    np.testing.assert_array_equal(back.states, np.arange(20, dtype=np.float32).reshape(4, 5))
+    assert (back.key, back.n_customers, back.width) == ("k" * 16, 4, 16)
+    assert back.manifest.parents == {"model": "m", "eventlog": "e"}
+
+
+def test_vectors_are_a_read_only_map_and_cost_no_memory(tmp_path: Path) -> None:
+    before = pa.total_allocated_bytes()
+    back = written(tmp_path / "embeddings", pl.Series(range(20_000), dtype=pl.Int64))
+    assert pa.total_allocated_bytes() - before < back.vectors.nbytes / 4
+    for matrix in (back.vectors, back.states):
+        assert matrix.flags.c_contiguous
+        assert not matrix.flags.owndata
+        with pytest.raises(ValueError, match="read-only"):
+            matrix[0, 0] = 1.0
+
+
+def test_any_arrow_reader_opens_it(tmp_path: Path) -> None:
+    back = written(tmp_path / "embeddings", pl.Series([1, 2, 3]))
+    frame = pl.read_ipc(tmp_path / "embeddings" / VECTORS)
+    assert frame.columns == ["customer_id", "vector"]
+    np.testing.assert_array_equal(frame["vector"].to_numpy(), back.vectors)
+
+
+def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        written(tmp_path / name, pl.Series(["x", "y"]))
+    for file in (VECTORS, STATES, "manifest.json"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+@pytest.mark.parametrize("file", [VECTORS, STATES])
+def test_a_flipped_bit_is_refused_and_the_file_named(tmp_path: Path, file: str) -> None:
+    written(tmp_path / "embeddings", pl.Series([1, 2, 3]))
+    path = tmp_path / "embeddings" / file
+    body = bytearray(path.read_bytes())
+    body[len(body) // 2] ^= 1
+    path.write_bytes(body)
+    with pytest.raises(ArtifactError, match=file):
+        Embeddings.load(tmp_path / "embeddings")
+
+
+@pytest.mark.parametrize("file", [VECTORS, STATES])
+def test_a_truncated_file_is_refused_even_without_checksums(tmp_path: Path, file: str) -> None:
+    written(tmp_path / "embeddings", pl.Series([1, 2, 3]))
+    path = tmp_path / "embeddings" / file
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ArtifactError, match=file):
+        Embeddings.load(tmp_path / "embeddings", deep=False)
+
+
+@given(ids=st.sets(st.integers(-(2**62), 2**62), min_size=1, max_size=40), asked=st.lists(st.integers(-(2**62), 2**62)))
+def test_rows_of_integers_against_a_dictionary(
+    tmp_path_factory: pytest.TempPathFactory, ids: set[int], asked: list[int]
+) -> None:
+    back = written(tmp_path_factory.mktemp("e") / "embeddings", pl.Series(sorted(ids), dtype=pl.Int64), 2, 1)
+    truth = {customer: row for row, customer in enumerate(sorted(ids))}
+    asked = asked + sorted(ids)[:3]
+    expected = [truth.get(customer, -1) for customer in asked]
+    assert back.rows_of(pl.Series(asked, dtype=pl.Int64)).tolist() == expected
+    assert back.rows_of(pl.Series([str(c) for c in asked], dtype=pl.String)).tolist() == expected
+    assert [back.row_of(c) for c in asked] == [None if row < 0 else row for row in expected]
+
+
+@given(ids=st.sets(st.text(max_size=4), min_size=1, max_size=40), asked=st.lists(st.text(max_size=4)))
+def test_rows_of_texts_against_a_dictionary(
+    tmp_path_factory: pytest.TempPathFactory, ids: set[str], asked: list[str]
+) -> None:
+    customers = pl.Series(list(ids), dtype=pl.String).sort()
+    back = written(tmp_path_factory.mktemp("e") / "embeddings", customers, 2, 1)
+    truth = {customer: row for row, customer in enumerate(customers)}
+    asked = asked + list(ids)[:3]
+    assert back.rows_of(pl.Series(asked, dtype=pl.String)).tolist() == [truth.get(c, -1) for c in asked]
+
+
+def test_ids_of_the_other_type(tmp_path: Path) -> None:
+    integers = written(tmp_path / "i", pl.Series([1, 2, 30]))
+    asked = pl.Series([" 30", "2.0", "two", "", None, "9" * 25, "1"])
+    assert integers.rows_of(asked).tolist() == [2, -1, -1, -1, -1, -1, 0]
+    assert integers.row_of("30") == 2
+    texts = written(tmp_path / "t", pl.Series(["1", "30", "a"]))
+    assert texts.rows_of(pl.Series([30, 2, 1])).tolist() == [1, -1, 0]
+    assert texts.row_of(30) == 1
+    assert texts.rows_of(pl.Series([], dtype=pl.String)).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("customers", "vectors", "states", "words"),
+    [
+        (pl.Series([2, 1]), unit(2, 4), np.zeros((2, 1), np.float32), "ascending"),
+        (pl.Series([1, 1]), unit(2, 4), np.zeros((2, 1), np.float32), "unique"),
+        (pl.Series([1, None]), unit(2, 4), np.zeros((2, 1), np.float32), "nulls"),
+        (pl.Series([], dtype=pl.Int64), unit(0, 4), np.zeros((0, 1), np.float32), "no customers"),
+        (pl.Series([1.0, 2.0]), unit(2, 4), np.zeros((2, 1), np.float32), "Int64 or String"),
+        (pl.Series([1, 2]), unit(3, 4), np.zeros((2, 1), np.float32), "vectors are"),
+        (pl.Series([1, 2]), unit(2, 4), np.zeros((2, 1)), "states are float64"),
+        (pl.Series([1, 2]), unit(2, 4) * 2, np.zeros((2, 1), np.float32), "unit length"),
+        (pl.Series([1, 2]), unit(2, 4) * np.float32(np.nan), np.zeros((2, 1), np.float32), "unit length"),
+        (pl.Series([1, 2]), unit(2, 4), np.full((2, 1), np.inf, np.float32), "not finite"),
+        (pl.Series([1, 2]), np.asfortranarray(unit(2, 4)), np.zeros((2, 1), np.float32), "C-contiguous"),
+    ],
+)
+def test_what_breaks_the_contract_is_not_written(
+    tmp_path: Path, customers: pl.Series, vectors: np.ndarray, states: np.ndarray, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        write_embeddings(tmp_path / "embeddings", "k", customers, vectors, states, {})
+    assert list(tmp_path.iterdir()) == []
