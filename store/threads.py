@@ -1,0 +1,46 @@
+"""How many threads the numerical libraries use, set in one place.
+
+torch, FAISS, numba, Polars and BLAS each keep a pool of their own, sized by the machine's cores even inside a
+container that was given two of them. FAISS keeps its threads once it has searched: never fork after that.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS")
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def available_cpus() -> int:
+    """Cores that this process may use: its affinity, or the container's quota where that is less; at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = CPU_QUOTA.read_text(encoding="ascii").split()
+        cores = min(cores, int(quota) // int(period))
+    except (OSError, ValueError):
+        pass  # no control group, or no quota ("max")
+    return max(1, cores)
+
+
+def set_threads(count: int | None = None) -> int:
+    """Let each library use `count` threads (all available cores where None) and return the number.
+
+    Libraries that are loaded already are told; those loaded later read the environment, where a number that the
+    user has set stays. Nothing is imported for it, so that it costs nothing at the start of every command.
+    """
+    threads = count or available_cpus()
+    for name in POOLS:
+        if count is None:
+            os.environ.setdefault(name, str(threads))
+        else:
+            os.environ[name] = str(threads)
+    loaded = sys.modules
+    if "torch" in loaded:
+        loaded["torch"].set_num_threads(threads)
+    if "faiss" in loaded:
+        loaded["faiss"].omp_set_num_threads(threads)
+    if "numba" in loaded:
+        numba = loaded["numba"]
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    return threads
