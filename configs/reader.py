@@ -26,7 +26,11 @@ class _UniqueKeys(yaml.SafeLoader):
 def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {key!r} is not text; put it in quotes", key_node.start_mark
+            )
         if key in seen:
             raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
         seen.add(key)
@@ -44,6 +48,15 @@ def read(path: Path, model: type[Model]) -> Model:
 
     Raises RecipeError with every fault: unreadable file, YAML syntax, unknown, missing or ill-typed keys.
     """
+    document = read_document(path)
+    try:
+        return model.model_validate(document, context={"folder": path.parent})
+    except ValidationError as error:
+        raise RecipeError(path, faults(error, model)) from None
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """The YAML mapping at `path`, not validated. Raises RecipeError where it is none or a key is given twice."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -52,14 +65,13 @@ def read(path: Path, model: type[Model]) -> Model:
         raise RecipeError(path, [f"cannot be read as UTF-8 text: {error}"]) from None
     try:
         document = yaml.load(text, Loader=_UniqueKeys)
-    except yaml.YAMLError as error:
+    except RecursionError:
+        raise RecipeError(path, ["not valid YAML: nested too deeply"]) from None
+    except (yaml.YAMLError, ValueError) as error:  # a date such as 2017-13-45 is a ValueError
         raise RecipeError(path, [f"not valid YAML: {' '.join(str(error).split())}"]) from None
     if not isinstance(document, dict):
         raise RecipeError(path, ["a recipe is a mapping of keys to values, with at least a list of `sources`"])
-    try:
-        return model.model_validate(document, context={"folder": path.parent})
-    except ValidationError as error:
-        raise RecipeError(path, faults(error, model)) from None
+    return document
 
 
 def faults(error: ValidationError, model: type[BaseModel]) -> list[str]:
@@ -76,9 +88,14 @@ def faults(error: ValidationError, model: type[BaseModel]) -> list[str]:
             lines.append(f"{where}: missing, must be given")
         else:
             message = item["msg"].removeprefix("Value error, ")
-            given = "" if isinstance(item["input"], dict | list) else f", got {item['input']!r}"
+            given = "" if isinstance(item["input"], dict | list) else f", got {_shortened(item['input'])}"
             lines.append(f"{where}: {message}{given}")
     return lines
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _where(location: tuple[int | str, ...]) -> str:
