@@ -10,9 +10,11 @@ KinfolkError                  exit code 2, HTTP 500
 └── StorageError              507  disk full, read-only or unreachable
 """
 
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from errno import EACCES, EDQUOT, ENOSPC, EROFS
+from errno import EACCES, EDQUOT, EFBIG, EIO, ENOSPC, EPERM, EROFS, ESTALE
 from pathlib import Path
 
 
@@ -79,21 +81,41 @@ class StorageError(KinfolkError):
 STORAGE_FAULTS = {
     ENOSPC: "the disk is full",
     EDQUOT: "the disk quota is used up",
+    EFBIG: "the file would grow over the size limit of this process or disk",
     EROFS: "the disk is read-only",
     EACCES: "permission is denied",
+    EPERM: "permission is denied",
+    EIO: "the disk reports an error",
+    ESTALE: "the network disk is out of reach",
 }
+TOLD_BY_TEXT = (ENOSPC, EDQUOT, EFBIG, EROFS)
+"""Libraries (FAISS, Polars, safetensors) raise errors of their own with only the system's words in them."""
+SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
+"""All that numpy says when a disk fills up under `tofile` and `save`."""
+
+
+def storage_fault(error: Exception) -> str | None:
+    """What went wrong with the disk, in words; None where the error is about something else."""
+    if isinstance(error, OSError) and error.errno in STORAGE_FAULTS:
+        return STORAGE_FAULTS[error.errno]
+    text = str(error)
+    if SHORT_WRITE.search(text):
+        return STORAGE_FAULTS[ENOSPC]
+    return next((STORAGE_FAULTS[code] for code in TOLD_BY_TEXT if os.strerror(code) in text), None)
 
 
 @contextmanager
 def storage_errors(where: str | Path) -> Iterator[None]:
-    """Turn the operating system's word on a full or read-only disk into a StorageError."""
+    """Turn the word of the operating system, or of a library, on a full or read-only disk into a StorageError."""
     try:
         yield
-    except OSError as error:
-        reason = STORAGE_FAULTS.get(error.errno or 0)
+    except KinfolkError:
+        raise
+    except Exception as error:
+        reason = storage_fault(error)
         if reason is None:
             raise
         raise StorageError(
-            f"{error.filename or where}: {reason}; free space or choose another workspace, then start the same "
-            "command again: it resumes, and what was published before is untouched"
+            f"{getattr(error, 'filename', None) or where}: {reason}; free space or choose another workspace, "
+            "then start the same command again: it resumes, and what was published before is untouched"
         ) from error

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +54,18 @@ class Manifest:
     """Relative path -> {"size": bytes, "sha256": hex}."""
 
     def to_json(self) -> str:
-        """The manifest as it stands on disk; its last key is a checksum over the rest."""
-        body = {name: getattr(self, name) for name in ("kind", "version", "key", "parents", "counts", "figures", "files")}
-        text = json.dumps(body, sort_keys=True, default=dict)
-        return json.dumps({**body, "sha256": hashlib.sha256(text.encode()).hexdigest()}, indent=1, default=dict) + "\n"
+        """The manifest as it stands on disk: sorted keys, and last a SHA-256 over the text before it.
+
+        The checksum is over bytes, not over parsed values, so that no flipped bit goes unseen (1e5 and 1E5 are equal).
+        """
+        body = {name: getattr(self, name) for name in FIELDS}
+        text = json.dumps(body, sort_keys=True, indent=1, default=dict, allow_nan=False).removesuffix("\n}")
+        return f'{text}{SEAL}{hashlib.sha256(text.encode()).hexdigest()}"\n}}\n'
+
+
+FIELDS = ("kind", "version", "key", "parents", "counts", "figures", "files")
+SEAL = ',\n "sha256": "'
+"""Stands once at this depth, before the manifest's own checksum."""
 
 
 class ArtifactWriter:
@@ -88,37 +96,88 @@ class ArtifactWriter:
 def create(folder: Path, kind: str, version: int, key: str) -> Iterator[ArtifactWriter]:
     """Write an artifact: files first, manifest last, everything fsynced, then one rename to `folder`.
 
-    A leftover of a killed run is swept away. Where `folder` stands already, it is replaced only if the new
-    one is complete. Raises StorageError on a full or read-only disk; nothing half-written stays.
+    A leftover of a killed run is swept away. Where the same artifact (kind, version, key) stands already and passes a
+    full check it is kept, since its bytes are the same; anything else there is replaced once the new one is complete.
+    Raises StorageError on a full or read-only disk; nothing half-written stays.
     """
-    hidden = folder.with_name(f".{folder.name}.part")
+    hidden, aside = folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.old")
     with storage_errors(folder):
+        if aside.exists() and not folder.exists():
+            os.replace(aside, folder)  # killed between the two renames of `put`: the old one stands again
         shutil.rmtree(hidden, ignore_errors=True)
         hidden.mkdir(parents=True)
         writer = ArtifactWriter(hidden)
         try:
             yield writer
             seal(hidden, Manifest(kind, version, key, writer.parents, writer.counts, writer.figures))
-            if folder.exists():
-                shutil.rmtree(folder)
-            os.replace(hidden, folder)
-            fsync(folder.parent)
-        except BaseException:
+            if not _stands(folder, kind, version, key):
+                put(hidden, folder)
+        finally:
             shutil.rmtree(hidden, ignore_errors=True)
-            raise
+
+
+def _stands(folder: Path, kind: str, version: int, key: str) -> bool:
+    try:
+        manifest = verify(folder, kind, version)
+    except ArtifactError:
+        return False
+    return (manifest.version, manifest.key) == (version, key)
+
+
+def put(new: Path, folder: Path) -> None:
+    """Rename the finished folder `new` to `folder`; what stands there moves aside first and is deleted last.
+
+    Killed at any point, `folder` is the old one, the new one or absent, and never a mixture.
+    """
+    aside = folder.with_name(f".{folder.name}.old")
+    if aside.exists():
+        shutil.rmtree(aside)
+    if folder.exists():
+        os.replace(folder, aside)
+    os.replace(new, folder)
+    fsync(folder.parent)
+    if new.parent != folder.parent:
+        fsync(new.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed runs left anywhere in `folder`: hidden `.*.part` and `.*.old` files and folders."""
+    leftovers = [path for path in folder.rglob(".*") if path.suffix in (".part", ".old")]
+    for path in leftovers:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def seal(folder: Path, manifest: Manifest) -> Manifest:
-    """Fsync every file of `folder`, write the manifest over them, and return it with its files filled in."""
+    """Fsync every file of `folder`, write the manifest over them, and return it with its files filled in.
+
+    Parts of `folder` that are artifacts themselves must still hold the bytes that their own manifests name: raises
+    ArtifactError otherwise, so that damage done since is never sealed in.
+    """
+    sweep(folder)
     files = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST):
         fsync(path)
         files[path.relative_to(folder).as_posix()] = {"size": path.stat().st_size, "sha256": sha256(path)}
+    for part in sorted(p.parent for p in folder.glob(f"*/{MANIFEST}")):
+        _check_part(part, files)
     for inner in sorted({p for p in folder.rglob("*") if p.is_dir()}):
         fsync(inner)
-    sealed = Manifest(manifest.kind, manifest.version, manifest.key, manifest.parents, manifest.counts, manifest.figures, files)
+    sealed = replace(manifest, files=files)
     write_atomic(folder / MANIFEST, sealed.to_json())
     return sealed
+
+
+def _check_part(part: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+    for name, expected in read_manifest(part).files.items():
+        found = files.get(f"{part.name}/{name}")
+        if found is None:
+            raise ArtifactError(f"{part / name}: missing; {REBUILD}")
+        if found != expected:
+            raise ArtifactError(f"{part / name}: its SHA-256 differs from its manifest's, so it is corrupt; {REBUILD}")
 
 
 def fsync(path: Path) -> None:
@@ -134,50 +193,71 @@ def write_atomic(path: Path, text: str) -> None:
     """Replace a small text file in one step: written beside, fsynced, renamed, the folder fsynced."""
     beside = path.with_name(f".{path.name}.part")
     with storage_errors(path):
-        beside.write_text(text, encoding="utf-8")
-        fsync(beside)
-        os.replace(beside, path)
+        try:
+            beside.write_text(text, encoding="utf-8")
+            fsync(beside)
+            os.replace(beside, path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
         fsync(path.parent)
 
 
+REBUILD = "restore it from a backup, or delete the folder and run the same command again"
+
+
 def read_manifest(folder: Path) -> Manifest:
-    """Read and check a manifest's own checksum. Raises ArtifactError naming the file."""
+    """Read a manifest and check its own checksum. Raises ArtifactError naming the file."""
     path = folder / MANIFEST
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
-        claimed = body.pop("sha256")
-        text = json.dumps(body, sort_keys=True)
-        if hashlib.sha256(text.encode()).hexdigest() != claimed:
+        raw = path.read_bytes()
+        text, _, rest = raw.rpartition(SEAL.encode())
+        if rest != f'{hashlib.sha256(text).hexdigest()}"\n}}\n'.encode():
             raise ValueError("its checksum does not fit its content")
-        return Manifest(**body)
+        body = json.loads(raw)
+        # a newer version may know more fields; `verify` tells by the format version whether that matters
+        return Manifest(**{name: body[name] for name in FIELDS})
     except FileNotFoundError:
-        raise ArtifactError(f"{path}: missing, so {folder.name} is not a finished artifact; run the command that made it again") from None
-    except (ValueError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path}: damaged manifest ({error}); restore it from a backup or rebuild the artifact") from None
+        raise ArtifactError(
+            f"{path}: missing, so {folder.name} is not a finished artifact; run the command that made it again"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path}: damaged manifest ({error}); {REBUILD}") from None
 
 
 def verify(folder: Path, kind: str, version: int, *, deep: bool = True) -> Manifest:
     """Check an artifact against its manifest: kind, format version, sizes and, where `deep`, SHA-256 of every file.
 
-    Raises ArtifactError naming the first file that is missing, truncated, changed or newer than `version`.
+    Raises ArtifactError naming the first file that is missing, truncated, changed or newer than `version`, and
+    StorageError where the disk refuses to be read.
     """
     manifest = read_manifest(folder)
     if manifest.kind != kind:
         raise ArtifactError(f"{folder}: is an artifact of kind {manifest.kind!r}, expected {kind!r}")
     if manifest.version > version:
         raise ArtifactError(
-            f"{folder}: written in format {manifest.version} of {kind}, this version of kinfolk reads up to {version}; upgrade kinfolk"
+            f"{folder}: written in format {manifest.version} of {kind}, this version of kinfolk reads up to {version}; "
+            "upgrade kinfolk"
         )
-    for name, expected in manifest.files.items():
-        path = folder / name
-        if not path.is_file():
-            raise ArtifactError(f"{path}: missing; restore it from a backup or rebuild the artifact")
-        size = path.stat().st_size
-        if size != expected["size"]:
-            raise ArtifactError(f"{path}: {size} bytes long, its manifest says {expected['size']}; the file is truncated or was changed")
-        if deep and sha256(path) != expected["sha256"]:
-            raise ArtifactError(f"{path}: its SHA-256 differs from the manifest's; the file is corrupt or was changed")
+    with storage_errors(folder):
+        for name, expected in manifest.files.items():
+            _check_file(folder / name, expected, deep)
     return manifest
+
+
+def _check_file(path: Path, expected: Mapping[str, Any], deep: bool) -> None:
+    if not path.is_file():
+        raise ArtifactError(f"{path}: missing; {REBUILD}")
+    size = path.stat().st_size
+    if size != expected["size"]:
+        raise ArtifactError(
+            f"{path}: {size} bytes long, its manifest says {expected['size']}, so it is truncated or was "
+            f"changed; {REBUILD}"
+        )
+    if deep and sha256(path) != expected["sha256"]:
+        raise ArtifactError(
+            f"{path}: its SHA-256 differs from the manifest's, so it is corrupt or was changed; {REBUILD}"
+        )
 
 
 def is_complete(folder: Path, kind: str, version: int) -> bool:

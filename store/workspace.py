@@ -4,23 +4,41 @@
       eventlog/<key>/         prepared logs
       models/<key>/           trained models
       staging/<key>/          parts of a snapshot that is not published yet
-      snapshots/<name>/       published snapshots: embeddings/, index/, segments/, behaviour/, manifest
+      snapshots/<name>/       finished snapshots: embeddings/, index/, segments/, behaviour/, manifest
       current                 the name of the snapshot being served
+      trail                   names of the snapshots served so far, the last one last: the way back of a rollback
       catalogue.db            runs, audiences, keys, audit log
+      lock, current.lock      held by the kernel for the writing job, and while the pointer moves
+
+Reading needs no lock: a reader sees finished folders only, and the pointer changes in one step.
 """
 
 import fcntl
 import os
+import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from configs.errors import ArtifactError, ConflictError, NotFoundError, storage_errors
-from store.artifact import Manifest, fsync, read_manifest, seal, verify, write_atomic
+from configs.errors import ArtifactError, ConflictError, NotFoundError, StorageError, storage_errors
+from store.artifact import Manifest, put, read_manifest, seal, verify, write_atomic
 
 SNAPSHOT_VERSION = 1
+SNAPSHOT_NAME = re.compile(r"s-[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
+
+_held: set[int] = set()
+"""Lock handles of this process. A forked child must not keep the workspace locked when its parent is killed."""
+
+
+def _let_go() -> None:
+    for handle in _held:
+        os.close(handle)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 class Workspace:
@@ -33,15 +51,19 @@ class Workspace:
         self.staging = root / "staging"
         self.snapshots = root / "snapshots"
         self.pointer = root / "current"
+        self.trail_file = root / "trail"
         self.catalogue = root / "catalogue.db"
 
     @classmethod
     def create(cls, root: Path) -> "Workspace":
-        """Open the workspace at `root`, making its folders where they are missing."""
+        """Open the workspace at `root`, making its folders where they are missing. Raises StorageError."""
         workspace = cls(root)
         with storage_errors(root):
             for folder in (workspace.eventlogs, workspace.models, workspace.staging, workspace.snapshots):
-                folder.mkdir(parents=True, exist_ok=True)
+                try:
+                    folder.mkdir(parents=True, exist_ok=True)
+                except (FileExistsError, NotADirectoryError):
+                    raise StorageError(f"{folder}: a file is in the way; name a folder as the workspace") from None
         return workspace
 
     @classmethod
@@ -55,72 +77,64 @@ class Workspace:
     def lock(self) -> Iterator[None]:
         """Hold the workspace for writing; the kernel lets go when the process dies, however it dies.
 
-        Raises ConflictError, naming the holder's process id, where another job holds it.
+        Raises ConflictError, naming the holder's process id, where a job holds it already, this process included.
         """
-        with storage_errors(self.root):
-            handle = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
-                raise ConflictError(
-                    f"{self.root}: in use by another job (process {holder}); wait for it to end or stop it, then start again"
-                ) from None
+        with _flock(self.root / "lock", wait=False) as handle:
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
             yield
-        finally:
-            os.close(handle)
 
     def current(self) -> str | None:
-        """Name of the served snapshot, None before the first publication."""
+        """Name of the served snapshot, None before the first publication. Raises ArtifactError on a damaged pointer."""
         try:
-            return self.pointer.read_text(encoding="utf-8").strip() or None
+            with storage_errors(self.pointer):
+                raw = self.pointer.read_bytes()
         except FileNotFoundError:
             return None
+        name = raw.decode("ascii", errors="replace").removesuffix("\n")
+        if not raw.endswith(b"\n") or not SNAPSHOT_NAME.fullmatch(name):
+            raise ArtifactError(
+                f"{self.pointer}: damaged, it must hold one line with a snapshot's name; {self._repair()}"
+            )
+        return name
+
+    def _repair(self) -> str:
+        names = ", ".join(self.published()) or "none"
+        return f"`kinfolk rollback SNAPSHOT` writes it anew (there are: {names})"
 
     def published(self) -> list[str]:
         """Names of all finished snapshots, sorted by name."""
-        return sorted(p.name for p in self.snapshots.iterdir() if not p.name.startswith(".") and p.is_dir())
+        return sorted(p.name for p in self.snapshots.iterdir() if SNAPSHOT_NAME.fullmatch(p.name) and p.is_dir())
+
+    def trail(self) -> list[str]:
+        """Names of the snapshots served so far that still stand, the last one last; a rollback shortens it."""
+        try:
+            text = self.trail_file.read_text(encoding="ascii", errors="replace")
+        except FileNotFoundError:
+            return []
+        standing = set(self.published())
+        return [name for name in text.split() if name in standing]
 
     def snapshot_folder(self, name: str | None = None) -> Path:
-        """Folder of a snapshot (the served one where no name is given). Raises NotFoundError."""
+        """Folder of a snapshot (the served one where no name is given).
+
+        Raises NotFoundError, and ArtifactError where the pointer names a snapshot that does not stand.
+        """
         wanted = name or self.current()
         if wanted is None:
-            raise NotFoundError(f"{self.root}: no snapshot is published yet; `kinfolk run RECIPE --workspace {self.root}` makes one")
-        if wanted not in self.published():
-            raise NotFoundError(f"{self.root}: no snapshot {wanted!r}; there are: {', '.join(self.published()) or 'none'}")
+            raise NotFoundError(
+                f"{self.root}: no snapshot is published yet; `kinfolk run RECIPE --workspace {self.root}` makes one"
+            )
+        standing = self.published()
+        if wanted not in standing and name is None:
+            raise ArtifactError(f"{self.pointer}: names snapshot {wanted!r}, which is missing; {self._repair()}")
+        if wanted not in standing:
+            raise NotFoundError(f"{self.root}: no snapshot {wanted!r}; there are: {', '.join(standing) or 'none'}")
         return self.snapshots / wanted
 
     def verify_snapshot(self, name: str | None = None, *, deep: bool = True) -> Manifest:
         """Check every file of a snapshot against its manifest; ArtifactError names what is damaged."""
         return verify(self.snapshot_folder(name), "snapshot", SNAPSHOT_VERSION, deep=deep)
-
-    def publish(self, key: str, parents: Mapping[str, str], counts: Mapping[str, int], figures: Mapping[str, Any]) -> str:
-        """Publish staging/<key>, whose parts are finished artifacts, and return the snapshot's name.
-
-        The folder is sealed and renamed into snapshots/, then the pointer is swapped: each step is one rename, so a
-        reader sees the old snapshot or the new one. Started again after a kill, it goes on where it stopped.
-        """
-        name, staged = f"s-{key}", self.staging / key
-        final = self.snapshots / name
-        if staged.is_dir():
-            # a snapshot that stands already is kept: its bytes are the same, and someone may be reading it
-            if final.is_dir():
-                shutil.rmtree(staged)
-            else:
-                with storage_errors(staged):
-                    seal(staged, Manifest("snapshot", SNAPSHOT_VERSION, key, parents, counts, figures))
-                    os.replace(staged, final)
-                    fsync(self.snapshots)
-        self.point_to(name)
-        return name
-
-    def point_to(self, name: str) -> None:
-        """Serve the snapshot `name` from now on; verifies it first. Raises NotFoundError or ArtifactError."""
-        self.verify_snapshot(name)
-        write_atomic(self.pointer, name + "\n")
 
     def manifest(self, name: str | None = None) -> Manifest:
         """The manifest of a snapshot, its own checksum checked, its files not."""
@@ -129,3 +143,129 @@ class Workspace:
         if manifest.version > SNAPSHOT_VERSION:
             raise ArtifactError(f"{folder}: written by a newer version of kinfolk; upgrade kinfolk")
         return manifest
+
+    def publish(
+        self, key: str, parents: Mapping[str, str], counts: Mapping[str, int], figures: Mapping[str, Any]
+    ) -> str:
+        """Publish staging/<key>, whose parts are finished artifacts, and return the snapshot's name.
+
+        The folder is sealed and renamed into snapshots/, then the pointer is swapped: each step is one rename, so a
+        reader sees the old snapshot or the new one. Started again after a kill, it goes on where it stopped. For the
+        holder of `lock`. Raises ArtifactError where a part is damaged, StorageError; then the old one stays served.
+        """
+        name, staged = f"s-{key}", self.staging / key
+        if not SNAPSHOT_NAME.fullmatch(name):
+            raise ValueError(f"key {key!r} makes no snapshot name")
+        with storage_errors(staged):
+            # a snapshot that stands already is kept: its bytes are the same, and someone may be reading it
+            if staged.is_dir() and not self._stands(name):
+                _check_parts(staged)
+                seal(staged, Manifest("snapshot", SNAPSHOT_VERSION, key, parents, counts, figures))
+                put(staged, self.snapshots / name)
+            self.point_to(name)
+            shutil.rmtree(staged, ignore_errors=True)
+        return name
+
+    def _stands(self, name: str) -> bool:
+        try:
+            self.verify_snapshot(name)
+        except (ArtifactError, NotFoundError):
+            return False
+        return True
+
+    def point_to(self, name: str) -> None:
+        """Serve the snapshot `name` from now on; verifies it first. Raises NotFoundError or ArtifactError."""
+        with _flock(self.root / "current.lock", wait=True):
+            self.verify_snapshot(name)
+            self._move_pointer(name, [*(n for n in self.trail() if n != name), name])
+
+    def rollback(self, to: str | None = None) -> str:
+        """Serve an older snapshot again (the one served before where none is named) and return its name.
+
+        Needs no `lock`: it also works while a long job writes. A second rollback goes back further. The snapshot is
+        verified before the pointer moves. Raises NotFoundError (none before, or no such one), ConflictError (served
+        already), ArtifactError (the one to go back to is damaged, or no name is given and the pointer is damaged).
+        """
+        with _flock(self.root / "current.lock", wait=True):
+            trail = self.trail()
+            target = to or self._before(trail)
+            self.verify_snapshot(target)
+            if not self._pointer_is_damaged() and target == self.current():
+                raise ConflictError(f"{self.root}: snapshot {target} is being served already")
+            way = trail[: trail.index(target) + 1] if target in trail else [*trail, target]
+            self._move_pointer(target, way)
+        return target
+
+    def _before(self, trail: list[str]) -> str:
+        now = self.snapshot_folder().name
+        # a job killed while it moved the pointer leaves a trail without the served one: its last name came before
+        earlier = trail[: trail.index(now)] if now in trail else trail
+        if not earlier:
+            raise NotFoundError(
+                f"{self.root}: no snapshot was served before {now}; name one of: {', '.join(self.published())}"
+            )
+        return earlier[-1]
+
+    def _pointer_is_damaged(self) -> bool:
+        try:
+            self.current()
+        except ArtifactError:
+            return True
+        return False
+
+    def _move_pointer(self, name: str, trail: list[str]) -> None:
+        # the trail first: killed in between, the old snapshot stays served and still finds its way back
+        lines = "".join(f"{n}\n" for n in trail)
+        write_atomic(self.trail_file, lines)
+        write_atomic(self.pointer, name + "\n")
+
+    def prune(self, keep: int, protected: Collection[str] = ()) -> list[str]:
+        """Delete old snapshots and return their names, keeping the `keep` last served ones and the `protected`.
+
+        The served snapshot always stays, and where the pointer is damaged nothing is deleted (ArtifactError).
+        A reader that has a deleted snapshot's files open or mapped keeps reading them. For the holder of `lock`.
+        """
+        if keep < 1:
+            raise ValueError("keep: at least the served snapshot is kept")
+        with storage_errors(self.snapshots), _flock(self.root / "current.lock", wait=True):
+            if self.current() is None:
+                return []
+            spared = {*self.trail()[-keep:], *protected, self.snapshot_folder().name}
+            gone = [name for name in self.published() if name not in spared]
+            for name in gone:  # first out of sight in one step, so that a kill leaves no half-deleted snapshot
+                os.replace(self.snapshots / name, self.snapshots / f".{name}.old")
+            for leftover in self.snapshots.glob(".*.old"):
+                shutil.rmtree(leftover)
+        return gone
+
+
+def _check_parts(staged: Path) -> None:
+    parts = sorted(p for p in staged.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not parts:
+        raise ArtifactError(f"{staged}: holds no finished part, so there is nothing to publish; run the command again")
+    for part in parts:
+        read_manifest(part)
+
+
+@contextmanager
+def _flock(path: Path, *, wait: bool) -> Iterator[int]:
+    """Hold an exclusive lock on the file `path`, whose content (a process id) means nothing once the lock is free."""
+    with storage_errors(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    _held.add(handle)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            holder = os.pread(handle, 32, 0).decode("ascii", errors="replace").strip() or "unknown"
+            raise ConflictError(
+                f"{path.parent}: in use by another job (process {holder}); wait for it to end or stop it, "
+                "then start again"
+            ) from None
+        except OSError as error:
+            raise StorageError(f"{path}: this disk cannot lock files ({error.strerror}); choose another one") from None
+        yield handle
+    finally:
+        if handle in _held:  # a forked child has let go already
+            _held.discard(handle)
+            os.close(handle)
