@@ -1,0 +1,1 @@
+"""A bank that never was: customers with a known truth, day by day, in vectorised numpy."""
