@@ -1,0 +1,54 @@
+"""What can be set about segments; every default is meant to be left alone."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from configs.reader import Config
+
+
+class SegmentsConfig(Config):
+    """How customers are grouped into segments."""
+
+    projection: Literal["umap"] = "umap"
+    """How vectors are laid out in few dimensions before they are clustered."""
+    dimensions: int = Field(default=2, ge=2, le=10)
+    """Dimensions that are clustered. With 2 the map shows exactly what was clustered; with more, the map is a layout of its own."""
+    neighbours: int = Field(default=15, ge=5, le=100)
+    """Neighbours per customer in the neighbour graph, in the gate and in the vote."""
+    epochs: int | None = Field(default=None, ge=20, le=5000)
+    """Rounds of optimising the layout; None: 500 up to 10,000 customers, 200 beyond."""
+    min_share: float = Field(default=0.005, gt=0, lt=0.5)
+    """Least size of a segment as a share of the population."""
+    min_customers: int = Field(default=40, ge=5)
+    """Least size of a segment in customers, whatever the share says."""
+    gate: bool = True
+    """Whether customers in thin regions, far from any group, are set aside before the projection."""
+    gate_spread: float = Field(default=3.0, gt=0)
+    """How far above the median, in robust standard deviations, a customer's relative isolation may be."""
+    sharpen: bool = True
+    """Whether directions in which neighbours differ as much as strangers are damped before neighbours are sought."""
+    landmarks: int = Field(default=50_000, ge=500)
+    """Above this many customers, a fixed sample of this size is clustered; everybody else joins by their neighbours' vote."""
+    min_vote: float = Field(default=0.5, gt=0, le=1)
+    """Share of a customer's neighbours that must be in a segment for the customer to join it by vote."""
+    stability_runs: int = Field(default=4, ge=0, le=50)
+    """How many times a subsample is laid out and clustered afresh to see which segments come back; 0: no check."""
+    stability_share: float = Field(default=0.8, gt=0.1, lt=1)
+    """Share of the customers in each of those subsamples."""
+    stability_customers: int = Field(default=10_000, ge=500)
+    """Most customers in each of those subsamples."""
+    min_stability: float = Field(default=0.6, ge=0, le=1)
+    """Mean best Jaccard over the subsamples below which a segment is not published."""
+    drivers: int = Field(default=8, ge=1, le=50)
+    """Most behaviours listed in a segment's profile."""
+    typical: int = Field(default=5, ge=0, le=100)
+    """Typical customers listed in a segment's profile."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of every random draw: the landmarks, the layout, the subsamples."""
+    threads: int = Field(default=1, ge=1)
+    """Threads of the neighbour search; the result does not depend on it."""
+
+    def smallest(self, customers: int) -> int:
+        """The least size of a segment in a population of so many customers."""
+        return max(self.min_customers, round(self.min_share * customers))

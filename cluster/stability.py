@@ -1,0 +1,71 @@
+"""Which segments come back when a part of the customers is laid out and clustered afresh.
+
+A segment's stability is the mean, over subsamples, of its best Jaccard overlap with a cluster found there (Hennig 2007,
+"Cluster-wise assessment of cluster stability"). Below .6 it is not published: the nearest cluster around it in the condensed tree that
+is stable takes its place, or none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cluster.clusters import Ints, Labels, Tree
+
+FIRM, STABLE = 0.85, 0.75
+
+
+def word(stability: float) -> str:
+    """The word shown beside a stability: firm, stable or tentative."""
+    return "firm" if stability >= FIRM else "stable" if stability >= STABLE else "tentative"
+
+
+@dataclass(frozen=True, eq=False)
+class Refit:
+    """A clustering of some of the points."""
+
+    rows: Ints
+    """int64 [s], ascending rows of the full clustering."""
+    labels: Labels
+    """int32 [s], -1 for none."""
+
+
+def best_jaccard(members: npt.NDArray[np.bool_], labels: Labels) -> float:
+    """The best overlap |a ∩ b| / |a ∪ b| of `members` [s] with a cluster of `labels` [s]; 0 where there is none."""
+    found = labels >= 0
+    if not members.any() or not found.any():
+        return 0.0
+    sizes = np.bincount(labels[found])
+    shared = np.bincount(labels[members & found], minlength=len(sizes))
+    return float((shared / (members.sum() + sizes - shared)).max())
+
+
+def stability_of(members: npt.NDArray[np.bool_], refits: Sequence[Refit]) -> float:
+    """Mean best Jaccard of `members` [n] over the refits."""
+    return float(np.mean([best_jaccard(members[refit.rows], refit.labels) for refit in refits]))
+
+
+def publishable(tree: Tree, refits: Sequence[Refit], least: float) -> list[tuple[int, float]]:
+    """The clusters of `tree` to publish, each with its stability, none inside another.
+
+    A chosen cluster below `least` gives way to its nearest ancestor that reaches it and is no less stable than what it swallows;
+    where there is none, it is dropped. Without refits every chosen cluster passes with stability 1.
+    """
+    if not refits:
+        return [(cluster, 1.0) for cluster in tree.chosen]
+    known = {cluster: stability_of(tree.members(cluster), refits) for cluster in tree.chosen}
+    for cluster in sorted(tree.chosen, key=lambda c: (known[c], c)):
+        if cluster not in known or known[cluster] >= least:
+            continue
+        del known[cluster]
+        for above in tree.ancestors(cluster):
+            inside = tree.within(above)
+            swallowed = [c for c in known if inside[c]]
+            stability = stability_of(tree.members(above), refits)
+            if stability >= max([least, *(known[c] for c in swallowed)]):
+                for gone in swallowed:
+                    del known[gone]
+                known[above] = stability
+                break
+    return sorted(known.items())
