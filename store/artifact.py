@@ -104,7 +104,8 @@ def create(folder: Path, kind: str, version: int, key: str) -> Iterator[Artifact
     with storage_errors(folder):
         if aside.exists() and not folder.exists():
             os.replace(aside, folder)  # killed between the two renames of `put`: the old one stands again
-        shutil.rmtree(hidden, ignore_errors=True)
+        for leftover in (hidden, aside):
+            shutil.rmtree(leftover, ignore_errors=True)
         hidden.mkdir(parents=True)
         writer = ArtifactWriter(hidden)
         try:

@@ -80,8 +80,9 @@ class Workspace:
         Raises ConflictError, naming the holder's process id, where a job holds it already, this process included.
         """
         with _flock(self.root / "lock", wait=False) as handle:
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            with storage_errors(self.root / "lock"):
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
             yield
 
     def current(self) -> str | None:
@@ -163,7 +164,8 @@ class Workspace:
                 seal(staged, Manifest("snapshot", SNAPSHOT_VERSION, key, parents, counts, figures))
                 put(staged, self.snapshots / name)
             self.point_to(name)
-            shutil.rmtree(staged, ignore_errors=True)
+            for leftover in (staged, self.snapshots / f".{name}.old"):
+                shutil.rmtree(leftover, ignore_errors=True)
         return name
 
     def _stands(self, name: str) -> bool:

@@ -1,0 +1,408 @@
+"""The workspace: its lock, going back, deleting old snapshots, full and read-only disks."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.strategies import DataObject, data, integers, sampled_from
+
+import store
+from configs.errors import ArtifactError, ConflictError, NotFoundError, StorageError
+from store.artifact import create
+from store.workspace import Workspace
+
+HOME = {**os.environ, "PYTHONPATH": str(Path(store.__file__).parents[1])}
+
+
+def publish(workspace: Workspace, key: str, size: int = 100) -> str:
+    """Publish a snapshot of one part, made of `key`."""
+    with create(workspace.staging / key / "embeddings", "embeddings", 1, key) as part:
+        part.path("vectors.bin").write_bytes((key.encode() * size)[:size])
+    return workspace.publish(key, {}, {"customers": size}, {})
+
+
+def damage(workspace: Workspace, name: str) -> None:
+    """Flip a bit of a snapshot's vectors."""
+    path = workspace.snapshots / name / "embeddings" / "vectors.bin"
+    content = bytearray(path.read_bytes())
+    content[0] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """Snapshots a, b, c were published; c is served."""
+    workspace = Workspace.create(tmp_path / "workspace")
+    for key in ("a", "b", "c"):
+        publish(workspace, key)
+    return workspace
+
+
+# the lock
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from store.workspace import Workspace
+with Workspace.create(Path(sys.argv[1])).lock():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def holder(root: Path) -> Iterator["subprocess.Popen[str]"]:
+    """Another process that holds the lock of `root` until it is killed."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(root)], stdout=subprocess.PIPE, text=True, env=HOME
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        try:
+            yield other
+        finally:
+            other.kill()
+
+
+def take(workspace: Workspace) -> None:
+    """Take the lock and let go."""
+    with workspace.lock():
+        pass
+
+
+def test_a_second_job_is_refused_and_told_by_whom(workspace: Workspace) -> None:
+    """Reading needs no lock; killed with SIGKILL, the holder is no obstacle though its id still stands in the file."""
+    with holder(workspace.root) as other:
+        with pytest.raises(ConflictError, match=rf"in use by another job \(process {other.pid}\)"):
+            take(workspace)
+        assert Workspace.open(workspace.root).verify_snapshot().counts == {"customers": 100}
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+    assert (workspace.root / "lock").read_text() == f"{other.pid}\n"
+    take(workspace)
+
+
+def test_a_rollback_works_beside_a_writing_job(workspace: Workspace) -> None:
+    """A bad snapshot can be taken back at once, and not only when the night's job is through."""
+    with holder(workspace.root):
+        assert workspace.rollback() == "s-b"
+
+
+def test_the_same_process_is_refused_twice_too(workspace: Workspace) -> None:
+    """And told its own id."""
+    with workspace.lock(), pytest.raises(ConflictError, match=rf"process {os.getpid()}\)"):
+        take(workspace)
+    take(workspace)
+
+
+def test_garbage_in_the_lock_file_is_no_obstacle(workspace: Workspace) -> None:
+    """Only the kernel's word counts."""
+    (workspace.root / "lock").write_bytes(b"\xff\x00 99999999999999999999\n" * 9)
+    take(workspace)
+    assert (workspace.root / "lock").read_text() == f"{os.getpid()}\n"
+
+
+ORPHAN = """
+import os, sys, time
+from pathlib import Path
+from store.workspace import Workspace
+with Workspace.create(Path(sys.argv[1])).lock():
+    if os.fork() == 0:
+        time.sleep(60)
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_forked_child_does_not_keep_the_lock(workspace: Workspace) -> None:
+    """Data loaders fork; when their parent is killed they may live on for a while."""
+    command = [sys.executable, "-c", ORPHAN, str(workspace.root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=HOME, start_new_session=True) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        parent.kill()
+        parent.wait()
+        try:
+            take(workspace)
+        finally:
+            os.killpg(parent.pid, signal.SIGKILL)
+
+
+# going back
+
+
+def test_going_back_goes_further_back_each_time(workspace: Workspace) -> None:
+    """Until there is nothing before."""
+    assert workspace.rollback() == "s-b"
+    assert workspace.rollback() == "s-a"
+    with pytest.raises(NotFoundError, match="no snapshot was served before s-a; name one of: s-a, s-b, s-c"):
+        workspace.rollback()
+    assert workspace.current() == "s-a"
+
+
+def test_after_going_back_a_new_snapshot_leads_back_to_the_good_one(workspace: Workspace) -> None:
+    """Not to the bad one that was taken back."""
+    workspace.rollback()
+    publish(workspace, "d")
+    assert workspace.trail() == ["s-a", "s-b", "s-d"]
+    assert workspace.rollback() == "s-b"
+    assert workspace.rollback("s-c") == "s-c"
+    assert workspace.rollback() == "s-b"
+
+
+def test_going_back_checks_before_it_moves(workspace: Workspace) -> None:
+    """Damaged, unknown and present targets leave the pointer where it is."""
+    damage(workspace, "s-b")
+    with pytest.raises(ArtifactError, match=r"s-b/embeddings/vectors\.bin"):
+        workspace.rollback()
+    with pytest.raises(NotFoundError, match="no snapshot 's-x'; there are: s-a, s-b, s-c"):
+        workspace.rollback("s-x")
+    with pytest.raises(NotFoundError, match="no snapshot"):
+        workspace.rollback("../snapshots/s-a")
+    with pytest.raises(ConflictError, match="s-c is being served already"):
+        workspace.rollback("s-c")
+    assert workspace.current() == "s-c"
+    assert workspace.rollback("s-a") == "s-a"
+
+
+def test_a_damaged_pointer_is_mended_by_name(workspace: Workspace) -> None:
+    """Without a name it is refused, since nobody knows what was served."""
+    workspace.pointer.write_bytes(b"garbage")
+    with pytest.raises(ArtifactError, match="current: damaged"):
+        workspace.rollback()
+    assert workspace.rollback("s-c") == "s-c"
+    assert workspace.snapshot_folder().name == "s-c"
+
+
+def test_publishing_again_keeps_the_files_that_stand(workspace: Workspace) -> None:
+    """Someone may have them mapped; the staged copy is swept away."""
+    before = (workspace.snapshots / "s-c" / "embeddings" / "vectors.bin").stat().st_ino
+    publish(workspace, "c")
+    assert (workspace.snapshots / "s-c" / "embeddings" / "vectors.bin").stat().st_ino == before
+    assert list(workspace.staging.iterdir()) == []
+
+
+def test_an_unfinished_part_is_not_published(workspace: Workspace) -> None:
+    """A folder without a manifest, or no folder at all."""
+    (workspace.staging / "d").mkdir()
+    with pytest.raises(ArtifactError, match="holds no finished part"):
+        workspace.publish("d", {}, {}, {})
+    (workspace.staging / "d" / "index").mkdir()
+    with pytest.raises(ArtifactError, match=r"index/manifest\.json: missing"):
+        workspace.publish("d", {}, {}, {})
+    with pytest.raises(NotFoundError, match="no snapshot 's-e'"):
+        workspace.publish("e", {}, {}, {})
+    assert workspace.current() == "s-c"
+
+
+def test_what_is_no_workspace_is_told(tmp_path: Path) -> None:
+    """A missing folder, a file in the way, and one without a snapshot."""
+    with pytest.raises(NotFoundError, match="not a kinfolk workspace; `kinfolk run RECIPE"):
+        Workspace.open(tmp_path / "none")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="a file is in the way"):
+        Workspace.create(tmp_path / "file")
+    with pytest.raises(NotFoundError, match="no snapshot is published yet"):
+        Workspace.create(tmp_path / "new").verify_snapshot()
+
+
+class Publishing(RuleBasedStateMachine):
+    """In any order of publishing, going back and deleting, the served snapshot is the expected one, and sound."""
+
+    @initialize()
+    def start(self) -> None:
+        """An empty workspace."""
+        self.home = tempfile.TemporaryDirectory()
+        self.workspace = Workspace.create(Path(self.home.name))
+        self.way: list[str] = []
+
+    def teardown(self) -> None:
+        """Delete the folder."""
+        self.home.cleanup()
+
+    @rule(key=integers(0, 5))
+    def publish(self, key: int) -> None:
+        """A new snapshot or one of before."""
+        name = publish(self.workspace, f"k{key}", 10)
+        self.way = [*(n for n in self.way if n != name), name]
+
+    @precondition(lambda self: len(self.way) > 1)
+    @rule()
+    def back(self) -> None:
+        """One step back."""
+        assert self.workspace.rollback() == self.way[-2]
+        self.way.pop()
+
+    @precondition(lambda self: self.workspace.current())
+    @rule(chosen=data())
+    def back_to(self, chosen: DataObject) -> None:
+        """To any that stands."""
+        others = [n for n in self.workspace.published() if n != self.workspace.current()]
+        if not others:
+            return
+        name = chosen.draw(sampled_from(others))
+        self.workspace.rollback(name)
+        self.way = self.way[: self.way.index(name) + 1] if name in self.way else [*self.way, name]
+
+    @rule(keep=integers(1, 3))
+    def prune(self, keep: int) -> None:
+        """Old ones go, the served one never."""
+        gone = self.workspace.prune(keep)
+        self.way = [n for n in self.way if n not in gone]
+        assert len(self.workspace.published()) <= keep
+
+    @invariant()
+    def the_served_one_is_sound(self) -> None:
+        """It is the last of the way."""
+        assert self.workspace.current() == (self.way[-1] if self.way else None)
+        assert self.workspace.trail() == self.way
+        if self.way:
+            self.workspace.verify_snapshot()
+
+
+TestPublishing = Publishing.TestCase
+TestPublishing.settings = settings(max_examples=12, stateful_step_count=12, deadline=None)
+
+
+# deleting old ones
+
+
+def test_prune_spares_the_served_and_the_protected(workspace: Workspace) -> None:
+    """Whatever the number to keep."""
+    publish(workspace, "d")
+    workspace.rollback("s-b")
+    assert workspace.prune(1, protected={"s-d"}) == ["s-a", "s-c"]
+    assert workspace.published() == ["s-b", "s-d"]
+    assert workspace.current() == "s-b"
+    with pytest.raises(ValueError, match="at least the served"):
+        workspace.prune(0)
+
+
+def test_prune_deletes_nothing_when_the_pointer_is_damaged(workspace: Workspace) -> None:
+    """It might be the only thing that tells which one is needed."""
+    for garbage in (b"", b"s-x\n"):
+        workspace.pointer.write_bytes(garbage)
+        with pytest.raises(ArtifactError, match="current"):
+            workspace.prune(1)
+    assert workspace.published() == ["s-a", "s-b", "s-c"]
+
+
+# disks
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from configs.errors import StorageError
+from store.artifact import create
+from store.workspace import Workspace
+root, limit = Path(sys.argv[1]), int(sys.argv[2])
+workspace = Workspace.open(root)
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+try:
+    with workspace.lock():
+        with create(workspace.staging / "d" / "embeddings", "embeddings", 1, "d") as part:
+            part.path("vectors.bin").write_bytes(bytes(5000))
+        workspace.publish("d", {}, {}, {})
+except StorageError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("limit", [0, 1, 10, 700, 4999])
+def test_a_disk_that_refuses_to_grow_a_file(workspace: Workspace, limit: int) -> None:
+    """Wherever EFBIG strikes (lock, data, manifest): one sentence, nothing half-written, the old snapshot served.
+
+    Python ignores SIGXFSZ, which would otherwise end the process.
+    """
+    command = [sys.executable, "-c", LIMITED, str(workspace.root), str(limit)]
+    done = subprocess.run(command, capture_output=True, text=True, env=HOME, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "size limit" in done.stdout
+    assert "start the same command again" in done.stdout
+    assert workspace.current() == "s-c"
+    workspace.verify_snapshot()
+    assert list(workspace.root.rglob("*.part")) == []
+    assert publish(workspace, "d", 5000) == workspace.current() == "s-d"
+
+
+def test_a_disk_that_fills_up_at_any_write(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ENOSPC from the k-th fsync or rename on: StorageError, the old snapshot served, and a rerun succeeds."""
+    really = {"fsync": os.fsync, "replace": os.replace}
+    for k in range(100):
+        left = k
+
+        def failing(*args: object, name: str) -> object:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise OSError(28, "No space left on device")
+            return really[name](*args)  # type: ignore[operator]
+
+        with monkeypatch.context() as patch:
+            for name in really:
+                patch.setattr(os, name, lambda *args, name=name: failing(*args, name=name))
+            try:
+                publish(workspace, f"k{k}")
+            except StorageError as error:
+                words = str(error)
+            else:
+                assert k > 8
+                return
+        assert "the disk is full" in words
+        served = workspace.verify_snapshot().key
+        assert served in {"c", *(f"k{i}" for i in range(k + 1))}
+        assert list(workspace.root.rglob("*.part")) == []
+        publish(workspace, f"k{k}")
+    pytest.fail("the disk never let it through")
+
+
+@contextmanager
+def without_root() -> Iterator[None]:
+    """Root may write everywhere; become nobody for a moment, so that permissions count."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_a_read_only_workspace() -> None:
+    """Reading works; locking, publishing and going back say why they do not."""
+    with tempfile.TemporaryDirectory() as home:  # outside pytest's private folder, which nobody may enter
+        os.chmod(home, 0o755)
+        root = Path(home) / "workspace"
+        workspace = Workspace.create(root)
+        publish(workspace, "a")
+        publish(workspace, "b")
+        folders = [p for p in (root, *root.rglob("*")) if p.is_dir()]
+        for folder in folders:
+            folder.chmod(0o555)
+        for file in (p for p in root.rglob("*") if p.is_file()):
+            file.chmod(0o444)
+        try:
+            with without_root():
+                assert workspace.verify_snapshot().key == "b"
+                for act in (
+                    lambda: take(workspace),
+                    workspace.rollback,
+                    lambda: publish(workspace, "c"),
+                    lambda: workspace.prune(1),
+                    lambda: Workspace.create(root / "inner"),
+                ):
+                    with pytest.raises(StorageError, match="permission is denied"):
+                        act()
+        finally:
+            for folder in folders:
+                folder.chmod(0o755)
+        assert workspace.current() == "s-b"
