@@ -1,1 +1,1 @@
-"""Floor 3: the event contract: read, check, quarantine, encode, sequence store, behaviour, simulator."""
+"""Floor 3: the event contract: read, check, quarantine, sequence store, hand-made aggregates, simulator."""

@@ -1,0 +1,73 @@
+"""A query's answer, fetched in batches to Parquet files, so that it is read like any other source."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+
+from configs.errors import DataError
+from configs.progress import Progress
+from eventlog.config import Source
+from eventlog.files import SourceFile
+
+ROWS = 100_000
+
+
+def fetch(source: Source, folder: Path, progress: Progress) -> list[SourceFile]:
+    """Run the query and keep its answer under `folder`. Raises DataError with the database's own words.
+
+    Each batch keeps the types that its values have, since a database such as SQLite has none that bind.
+    """
+    assert source.query is not None and source.url is not None
+    folder.mkdir(parents=True)
+    files: list[SourceFile] = []
+    try:
+        engine = sa.create_engine(source.url)
+        _refuse_missing_file(source, engine.url)
+        try:
+            with progress.task(f"Fetching {source.name}", None) as advance, engine.connect() as connection:
+                answer = connection.execution_options(stream_results=True).execute(sa.text(source.query))
+                names = list(answer.keys())
+                rows: Any = answer.fetchmany(ROWS)
+                while rows or not files:
+                    path = folder / f"part-{len(files):06d}.parquet"
+                    pq.write_table(_table(names, rows), path)
+                    files.append(SourceFile(path, "query", "parquet", len(files) * ROWS))
+                    advance(len(rows))
+                    rows = answer.fetchmany(ROWS)
+        finally:
+            engine.dispose()
+    except (sa.exc.SQLAlchemyError, ImportError) as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise DataError(f"source {source.name!r}: the query cannot be run: {reason}") from None
+    return files
+
+
+def _refuse_missing_file(source: Source, url: sa.URL) -> None:
+    """SQLite would make an empty database where there is none."""
+    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
+        path = Path(url.database)
+        if not path.is_file() and not url.database.startswith("file:"):
+            raise DataError(f"source {source.name!r}: there is no database file {path}")
+
+
+def _table(names: list[str], rows: list[Any]) -> pa.Table:
+    """A batch of rows as columns."""
+    if len(set(names)) < len(names):
+        names = [name if name not in names[:i] else f"{name}_{i}" for i, name in enumerate(names)]
+    columns = list(zip(*rows, strict=True)) if rows else [() for _ in names]
+    return pa.table({name: _column(values) for name, values in zip(names, columns, strict=True)})
+
+
+def _column(values: tuple[Any, ...]) -> pa.Array:
+    """One column; values of several types become text, which is then parsed."""
+    first = next((value for value in values if value is not None), None)
+    if isinstance(first, Decimal):
+        values = tuple(float(value) if isinstance(value, Decimal) else value for value in values)
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return pa.array([None if value is None else str(value) for value in values], pa.string())

@@ -1,0 +1,159 @@
+"""From sources to a prepared log: open, read and check, tally, sort, write."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from configs.errors import ArtifactError, DataError, storage_errors
+from configs.progress import SILENT, Progress
+from eventlog.artifact import write_log
+from eventlog.config import EventLogConfig
+from eventlog.order import sort_events
+from eventlog.report import CheckReport
+from eventlog.scan import Scan, micros, scan
+from eventlog.sequences import KIND, QUARANTINE, REPORT, VERSION, EventLog
+from eventlog.spool import Tally, tally
+from eventlog.summary import count_identical, summarise
+from eventlog.tables import Table, open_tables
+from store.artifact import create, is_complete, key_of, read_manifest, sha256
+from store.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class _Read:
+    scan: Scan
+    tally: Tally
+    report: CheckReport
+
+
+def run(
+    config: EventLogConfig, workspace: Workspace, progress: Progress = SILENT, *, now: datetime | None = None
+) -> EventLog:
+    """Prepare the log of `config`, or reuse a finished one of equal sources and settings.
+
+    Events later than `now` (the moment of the call where left out) go to quarantine. Raises DataError, with
+    nothing written, where the sources cannot be read, hold too many bad rows or no events at all.
+    """
+    moment = micros((now or datetime.now(UTC)).timestamp())
+    workspace.eventlogs.mkdir(parents=True, exist_ok=True)
+    with _spool(workspace.eventlogs) as folder:
+        tables = open_tables(config, folder, progress)
+        sources_key = _sources_key(config, tables, progress)
+        found = _finished(workspace, sources_key, moment)
+        if found is not None:
+            return EventLog.load(found, deep=False)
+        read = _read(config, tables, folder, moment, progress)
+        if read.report.faults:
+            raise DataError("\n".join(read.report.faults))
+        key = key_of(sources_key, read.scan.future_from)
+        _write(config, read, workspace.eventlogs / key, key, sources_key, folder, progress)
+    return EventLog.load(workspace.eventlogs / key, deep=False)
+
+
+def check(config: EventLogConfig, progress: Progress = SILENT, *, now: datetime | None = None) -> CheckReport:
+    """Read everything and report what is right and wrong, writing nothing that stays.
+
+    Raises DataError where the sources cannot be read at all; what else stands against a log is in the report.
+    """
+    moment = micros((now or datetime.now(UTC)).timestamp())
+    with tempfile.TemporaryDirectory(prefix="kinfolk-") as name, storage_errors(name):
+        folder = Path(name)
+        read = _read(config, open_tables(config, folder, progress), folder, moment, progress)
+        if not read.report.kept:
+            return read.report
+        memory = config.memory_mb << 20
+        with progress.task("Comparing rows", 2 * read.report.kept) as advance:
+            batches = sort_events(read.scan.blocks, read.tally, folder, memory, advance)
+            identical = count_identical(batches)
+        return summarise(config, read.scan, read.tally, identical)
+
+
+def _read(config: EventLogConfig, tables: tuple[Table, ...], folder: Path, now: int, progress: Progress) -> _Read:
+    found = scan(config, tables, folder, now, progress)
+    with progress.task("Counting customers and values", None):
+        counted = tally(config, found.blocks)
+    return _Read(found, counted, summarise(config, found, counted, 0))
+
+
+def _write(
+    config: EventLogConfig, read: _Read, target: Path, key: str, sources_key: str, folder: Path, progress: Progress
+) -> None:
+    with create(target, KIND, VERSION, key) as writer:
+        with progress.task("Sorting events", 2 * read.report.kept) as advance:
+            identical = 0
+
+            def counted() -> Iterator[Any]:
+                nonlocal identical
+                for batch in sort_events(read.scan.blocks, read.tally, folder, config.memory_mb << 20, advance):
+                    yield batch
+
+            write_log(writer, read.tally, counted())
+        report = summarise(config, read.scan, read.tally, identical)
+        writer.write_json(REPORT, report.to_json())
+        shutil.copyfile(read.scan.quarantine, writer.path(QUARANTINE))
+        writer.counts.update(
+            customers=report.customers, events=report.kept, read=report.read, quarantined=report.quarantined
+        )
+        writer.counts.update(after_until=report.after_until, one_event_customers=report.one_event_customers)
+        writer.figures.update(sources_key=sources_key, first=report.first, last=report.last)
+        writer.figures.update(future_from=read.scan.future_from, last_micros=_last(read.scan))
+
+
+def _last(found: Scan) -> int:
+    return max(source.last for source in found.sources if source.last is not None)
+
+
+def _sources_key(config: EventLogConfig, tables: tuple[Table, ...], progress: Progress) -> str:
+    """Key of the settings and of every source's bytes, wherever the files stand."""
+    settings = config.model_dump(
+        mode="json", exclude={"memory_mb": True, "sources": {"__all__": {"path", "url", "query"}}}
+    )
+    files = [file for table in tables for file in table.files]
+    with progress.task("Fingerprinting sources", sum(file.size for file in files)) as advance:
+        prints = []
+        for table in tables:
+            prints.append([])
+            for file in table.files:
+                prints[-1].append([file.label, sha256(file.path)])
+                advance(file.size)
+    return key_of(KIND, VERSION, settings, prints)
+
+
+def _finished(workspace: Workspace, sources_key: str, now: int) -> Path | None:
+    """A finished log of the same sources and settings for which the same events lie in the future, if there is one."""
+    for folder in sorted(workspace.eventlogs.iterdir()):
+        if folder.name.startswith(".") or not folder.is_dir():
+            continue
+        try:
+            figures = read_manifest(folder).figures
+        except ArtifactError:
+            continue
+        future = figures.get("future_from")
+        same_future = figures.get("last_micros", 0) <= now and (future is None or now < future)
+        if figures.get("sources_key") == sources_key and same_future and is_complete(folder, KIND, VERSION):
+            return folder
+    return None
+
+
+@contextmanager
+def _spool(eventlogs: Path) -> Iterator[Path]:
+    """A folder for what is needed on the way; what a killed run left is swept first."""
+    folder = eventlogs / ".spool"
+    with storage_errors(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_report(log: EventLog) -> CheckReport:
+    """The report that was written when the log was prepared."""
+    return CheckReport.from_json(json.loads((log.folder / REPORT).read_text(encoding="utf-8")))

@@ -1,0 +1,184 @@
+"""One reading of all sources: rows checked, the bad ones put aside, the good ones spooled in reading order."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from configs.progress import Progress
+from eventlog.check import AFTER_UNTIL, CODE, REASONS, Checked, check_chunk
+from eventlog.config import EventLogConfig
+from eventlog.duplicates import EventIds
+from eventlog.quarantine import Quarantine
+from eventlog.read import read_chunks
+from eventlog.spool import Block, write_block
+from eventlog.tables import Table
+
+BLOCK_ROWS = 1 << 19
+
+
+@dataclass
+class SourceCounts:
+    """What the reading of one source found."""
+
+    table: Table
+    rows: int = 0
+    """All rows of the source, also those after `until`."""
+    after_until: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    first: int | None = None
+    last: int | None = None
+    present: Counter[str] = field(default_factory=Counter)
+    """Field -> kept rows that have a value."""
+
+    @property
+    def read(self) -> int:
+        """Rows that were read and judged."""
+        return self.rows - self.after_until
+
+    @property
+    def quarantined(self) -> int:
+        """Rows put aside."""
+        return sum(self.reasons.values())
+
+    @property
+    def kept(self) -> int:
+        """Rows that are events of the log."""
+        return self.read - self.quarantined
+
+
+@dataclass
+class Scan:
+    """All sources, read once."""
+
+    sources: list[SourceCounts]
+    blocks: list[Block]
+    quarantine: Path
+    examples: dict[tuple[str, str], str]
+    future_from: int | None = None
+    """Time of the earliest event that lies in the future."""
+
+
+def scan(
+    config: EventLogConfig,
+    tables: tuple[Table, ...],
+    folder: Path,
+    now: int,
+    progress: Progress,
+    block_rows: int = BLOCK_ROWS,
+) -> Scan:
+    """Read and check every row; blocks and quarantine are written to `folder`. `now` in microseconds since 1970.
+
+    Raises DataError where a file turns out to be damaged.
+    """
+    until = None if config.until is None else micros(config.until.timestamp())
+    # a block is held as arrays several times over, beside what the sort will take
+    rows = min(block_rows, max(config.memory_mb * 1024, 64))
+    path = folder / "quarantine.parquet"
+    quarantine = Quarantine(path)
+    result = Scan([], [], path, quarantine.examples)
+    try:
+        for table in tables:
+            size = sum(file.size for file in table.files)
+            with progress.task(f"Reading {table.source.name}", size) as advance:
+                counts = SourceCounts(table)
+                result.sources.append(counts)
+                ids = _event_ids(table, folder)
+                start = len(result.blocks)
+                for chunk in read_chunks(table, rows):
+                    checked = check_chunk(table.source, chunk, now, until)
+                    _count(counts, checked, len(chunk.malformed))
+                    _note_future(result, checked)
+                    quarantine.add(table.source, chunk, checked)
+                    block, kept = write_block(folder / f"block-{len(result.blocks):06d}.arrow", table, checked)
+                    result.blocks.append(block)
+                    if ids is not None:
+                        ids.add(chunk, kept)
+                    advance(chunk.bytes)
+            if ids is not None:
+                _drop_repeated(ids, result.blocks[start:], counts, quarantine, rows, now, until)
+            for block in result.blocks[start:]:
+                _describe(counts, block)
+    finally:
+        quarantine.close()
+    return result
+
+
+def micros(seconds: float) -> int:
+    """Seconds since 1970 as microseconds."""
+    return round(seconds * 1_000_000)
+
+
+def _event_ids(table: Table, folder: Path) -> EventIds | None:
+    if table.source.event_id is None:
+        return None
+    place = folder / f"ids-{table.index}"
+    place.mkdir()
+    return EventIds(table, place)
+
+
+def _count(counts: SourceCounts, checked: Checked, malformed: int) -> None:
+    found = np.bincount(checked.reasons, minlength=AFTER_UNTIL + 1)
+    counts.rows += len(checked.reasons) + malformed
+    counts.after_until += int(found[AFTER_UNTIL])
+    for reason, code in CODE.items():
+        if found[code]:
+            counts.reasons[reason] += int(found[code])
+    if malformed:
+        counts.reasons["malformed_line"] += malformed
+
+
+def _note_future(result: Scan, checked: Checked) -> None:
+    future = checked.time[checked.reasons == CODE["future_time"]]
+    if len(future):
+        earliest = int(future.min())
+        result.future_from = earliest if result.future_from is None else min(result.future_from, earliest)
+
+
+def _drop_repeated(
+    ids: EventIds,
+    blocks: list[Block],
+    counts: SourceCounts,
+    quarantine: Quarantine,
+    rows: int,
+    now: int,
+    until: int | None,
+) -> None:
+    """Take rows out whose event id was there before; they are read a second time for the quarantine."""
+    dropped = ids.repeated()
+    if dropped is None:
+        return
+    counts.reasons["duplicate"] = int(dropped.sum())
+    start = 0
+    for block, chunk in zip(blocks, read_chunks(ids.table, rows), strict=True):
+        here = dropped[start : start + block.rows]
+        start += block.rows
+        if here.any():
+            kept = np.flatnonzero(check_chunk(ids.table.source, chunk, now, until).reasons == 0)
+            quarantine.add_duplicates(ids.table.source, chunk, kept[here])
+            block.dropped = here
+            block.rows -= int(here.sum())
+
+
+def _describe(counts: SourceCounts, block: Block) -> None:
+    """Times and values present of a block's kept rows."""
+    batch = block.read()
+    if not batch.num_rows:
+        return
+    time = batch.column("time").to_numpy()
+    first, last = int(time.min()), int(time.max())
+    counts.first = first if counts.first is None else min(counts.first, first)
+    counts.last = last if counts.last is None else max(counts.last, last)
+    source = block.table.source
+    for i, name in enumerate(source.categorical):
+        coded = batch.column(f"c{i}")
+        absent = coded.null_count
+        if coded.dictionary.null_count:
+            absent = coded.cast(coded.type.value_type).null_count
+        counts.present[name] += batch.num_rows - absent
+    for i, name in enumerate(source.numeric):
+        counts.present[name] += int(np.count_nonzero(~np.isnan(batch.column(f"v{i}").to_numpy())))
+
+
+__all__ = ["REASONS", "Scan", "SourceCounts", "micros", "scan"]

@@ -1,0 +1,117 @@
+"""The report made from what the reading and the tally found."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+
+from eventlog.check import REASONS
+from eventlog.config import SOURCE_FIELD, EventLogConfig
+from eventlog.report import CheckReport, FieldReport, Reason, SourceReport, moment
+from eventlog.scan import Scan, SourceCounts
+from eventlog.spool import Tally
+
+
+def summarise(config: EventLogConfig, found: Scan, counted: Tally, identical: int) -> CheckReport:
+    """Counts, notes and faults of all sources."""
+    sources = tuple(_source(source, found.examples) for source in found.sources)
+    first = [source.first for source in found.sources if source.first is not None]
+    last = [source.last for source in found.sources if source.last is not None]
+    one_event = int(np.count_nonzero(counted.counts == 1))
+    fields = _fields(found.sources, counted)
+    return CheckReport(
+        sources=sources,
+        fields=fields,
+        read=sum(source.read for source in sources),
+        kept=sum(source.kept for source in sources),
+        quarantined=sum(source.quarantined for source in sources),
+        after_until=sum(source.after_until for source in sources),
+        customers=len(counted.customers),
+        one_event_customers=one_event,
+        identical_rows=identical,
+        first=moment(min(first, default=None)),
+        last=moment(max(last, default=None)),
+        future_from=moment(found.future_from),
+        notes=tuple(_notes(config, sources, fields, len(counted.customers), one_event, identical)),
+        faults=tuple(_faults(config, sources)),
+    )
+
+
+def _source(counts: SourceCounts, examples: dict[tuple[str, str], str]) -> SourceReport:
+    name = counts.table.source.name
+    reasons = tuple(
+        Reason(reason, counts.reasons[reason], examples[name, reason]) for reason in REASONS if counts.reasons[reason]
+    )
+    files = 0 if counts.table.source.query is not None else len(counts.table.files)
+    return SourceReport(
+        name=name,
+        files=files,
+        read=counts.read,
+        kept=counts.kept,
+        quarantined=counts.quarantined,
+        after_until=counts.after_until,
+        reasons=reasons,
+        first=moment(counts.first),
+        last=moment(counts.last),
+    )
+
+
+def _fields(sources: list[SourceCounts], counted: Tally) -> tuple[FieldReport, ...]:
+    present: Counter[str] = Counter()
+    for source in sources:
+        present.update(source.present)
+    events = sum(source.kept for source in sources)
+    if any(field.name == SOURCE_FIELD for field in counted.schema.categorical) and len(sources) > 1:
+        present[SOURCE_FIELD] = events
+    share = {name: 1 - count / events if events else 1.0 for name, count in present.items()}
+    categorical = [
+        FieldReport(field.name, "categorical", share.get(field.name, 1.0), counted.distinct[field.name])
+        for field in counted.schema.categorical
+    ]
+    numeric = [FieldReport(name, "numeric", share.get(name, 1.0), None) for name in counted.schema.numeric]
+    return (*categorical, *numeric)
+
+
+def _notes(
+    config: EventLogConfig,
+    sources: tuple[SourceReport, ...],
+    fields: tuple[FieldReport, ...],
+    customers: int,
+    one_event: int,
+    identical: int,
+) -> Iterable[str]:
+    for source in sources:
+        if not source.kept:
+            yield f"source {source.name!r} holds no usable event"
+    if one_event:
+        yield f"{one_event:,} of {customers:,} customers have one event only; they are kept, with little to tell them apart"
+    if identical:
+        yield f"{identical:,} events say exactly the same as another one; they are kept (name an `event_id` to drop repeats)"
+    for field in fields:
+        if field.distinct is not None and field.distinct > config.max_categories:
+            rest = field.distinct - config.max_categories
+            yield f"field {field.name!r} has {field.distinct:,} values; the rarest {rest:,} share one code"
+        if field.absent_share == 1.0:
+            yield f"field {field.name!r} is absent from every event"
+
+
+def _faults(config: EventLogConfig, sources: tuple[SourceReport, ...]) -> Iterable[str]:
+    for source in sources:
+        if source.read and source.quarantined > config.max_bad_share * source.read:
+            worst = max(source.reasons, key=lambda reason: reason.rows)
+            yield (
+                f"source {source.name!r}: {source.quarantined:,} of {source.read:,} rows break the contract, more than the "
+                f"accepted share of {config.max_bad_share:.0%} (`max_bad_share`); the commonest reason, {worst.rows:,} times: "
+                f"{worst.words}, first at {worst.example}"
+            )
+    if not any(source.kept for source in sources):
+        read, late = sum(source.read for source in sources), sum(source.after_until for source in sources)
+        why = f"none of {read:,} rows is usable" if read else "there are no rows"
+        why += f" before `until`, {late:,} after it" if late else ""
+        names = ", ".join(source.name for source in sources)
+        yield f"the event log is empty: {why} (sources: {names}); at least one event is needed"
+
+
+def count_identical(batches: Iterable[np.ndarray]) -> int:
+    """Events that say the same as an earlier one of the same customer and time; batches come sorted by these."""
+    return 0
