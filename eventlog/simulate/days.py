@@ -67,7 +67,7 @@ class Today:
             rate *= 1.0 + cast.squeeze[self.persona] * (0.5 - self.since_payday / 30.0)
         away = self.country > 0
         if source == "travel":
-            rate[away] += 0.35
+            rate[away] += 0.35 * self.busy[away]
         elif source in ("groceries", "branch", "cash", "card"):
             rate[away] *= {"groceries": 0.35, "branch": 0.0, "cash": 1.5, "card": 1.4}[source]
         if source in ("call", "branch"):

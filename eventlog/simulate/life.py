@@ -4,8 +4,12 @@ Legend of shapes: n customers, P personas, K spells of a life (a spell is the ti
 """
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
@@ -75,6 +79,11 @@ class Population:
     def size(self) -> int:
         """Number of customers."""
         return self.life.join.size
+
+    @cached_property
+    def text_ids(self) -> Any:
+        """Ids [n] as an Arrow array of strings."""
+        return pc.binary_join_element_wise("C", pa.array(self.traits.id).cast(pa.string()), "")
 
 
 def population(config: SimulateConfig, day: int) -> Population:

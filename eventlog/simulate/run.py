@@ -64,7 +64,7 @@ def run(config: SimulateConfig, out: Path, progress: Progress = SILENT) -> Simul
                     events[source] += count
                 advance(1)
         counts = write_truth(config, people, _future(config, people, progress), out)
-        write_atomic(out / "recipe.yaml", recipe(config, people))
+        _write_recipe(config, people, out)
     return SimulationSummary(
         out, out / "recipe.yaml", config.days, events, counts["customers"], counts["churned"], counts["life_events"]
     )
@@ -74,10 +74,15 @@ def _one_day(config: SimulateConfig, day: int, out: Path, progress: Progress) ->
     with progress.task("Simulating a day", total=1) as advance:
         people = population(config, day)
         events = write_day(config, people, day, out)
-        if not (out / "recipe.yaml").exists():
-            write_atomic(out / "recipe.yaml", recipe(config, people))
+        _write_recipe(config, people, out)
         advance(1)
     return SimulationSummary(out, out / "recipe.yaml", 1, events, config.customers_by(day), None, None)
+
+
+def _write_recipe(config: SimulateConfig, people: Population, out: Path) -> None:
+    # one that stands may carry the user's own changes
+    if not (out / "recipe.yaml").exists():
+        write_atomic(out / "recipe.yaml", recipe(config, people))
 
 
 def _future(config: SimulateConfig, people: Population, progress: Progress) -> Floats:
@@ -109,7 +114,7 @@ def _claim(config: SimulateConfig, out: Path) -> None:
             raise ConflictError(
                 f"{out}: holds {days} days of this bank; ask for as many or more, or choose a new folder"
             )
-    elif out.exists() and any(out.iterdir()):
+    elif out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
         raise ConflictError(f"{out}: is not empty and holds no simulated bank; choose an empty or new folder")
     out.mkdir(parents=True, exist_ok=True)
     if config.day is None:

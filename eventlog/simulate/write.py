@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import yaml
 from numpy.typing import NDArray
 
-from eventlog.simulate.chance import Ints
 from eventlog.simulate.config import SimulateConfig
 from eventlog.simulate.days import today
 from eventlog.simulate.life import Population
@@ -28,11 +27,10 @@ def partition(out: Path, source: str, config: SimulateConfig, day: int) -> Path:
 def write_day(config: SimulateConfig, people: Population, day: int, out: Path) -> dict[str, int]:
     """Write every source's file of one day, each appearing whole; returns source -> events."""
     state = today(config, people, day)
-    names = _id_names(people) if config.id_type == "string" else None
     counts = {}
     for number, source in enumerate(SOURCES):
         events = events_of(state, source, noise=config.noise)
-        table = _table(events, config, day, number, people.traits.id, names)
+        table = _table(events, config, people, day, number)
         write_table(table, partition(out, source, config, day))
         counts[source] = table.num_rows
     return counts
@@ -40,15 +38,10 @@ def write_day(config: SimulateConfig, people: Population, day: int, out: Path) -
 
 def id_column(config: SimulateConfig, people: Population, rows: NDArray[np.int64]) -> pa.Array:
     """The ids of customers as the events carry them: int64 or string."""
-    names = _id_names(people) if config.id_type == "string" else None
-    return pa.array(people.traits.id[rows]) if names is None else names.take(pa.array(rows))
+    return people.text_ids.take(pa.array(rows)) if config.id_type == "string" else pa.array(people.traits.id[rows])
 
 
-def _id_names(people: Population) -> Any:
-    return pa.array(np.char.mod("C%d", people.traits.id).astype(object), pa.string())
-
-
-def _table(events: Events, config: SimulateConfig, day: int, number: int, ids: Ints, names: Any) -> pa.Table:
+def _table(events: Events, config: SimulateConfig, people: Population, day: int, number: int) -> pa.Table:
     """A day's events by time; ids of events are unique over all days and sources and rise with time in a file."""
     start = (config.date_of(day) - type(config.start)(1970, 1, 1)).days * DAY
     time = np.minimum((events.seconds * 1e6).astype(np.int64), DAY - 1)
@@ -56,7 +49,7 @@ def _table(events: Events, config: SimulateConfig, day: int, number: int, ids: I
     k, who = order.size, events.customer[order]
     columns: dict[str, Any] = {
         "event_id": pa.array((np.int64(day) << 36) | (np.int64(number) << 32) | np.arange(k, dtype=np.int64)),
-        "customer_id": pa.array(ids[who]) if names is None else names.take(pa.array(who)),
+        "customer_id": id_column(config, people, who),
         "timestamp": pa.array(start + time[order]).cast(pa.timestamp("us", tz="UTC")),
     }
     for name, column in events.columns.items():
@@ -73,11 +66,19 @@ def write_table(table: pa.Table, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")
     texts = [f.name for f in table.schema if pa.types.is_dictionary(f.type) or pa.types.is_string(f.type)]
+    try:
+        _write(table, beside, texts)
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _write(table: pa.Table, path: Path, texts: list[str]) -> None:
     # without the Arrow schema, dictionary columns read back as plain strings everywhere
     pq.write_table(
-        table, beside, compression="zstd", compression_level=1, use_dictionary=texts, store_schema=False, version="2.6"
+        table, path, compression="zstd", compression_level=1, use_dictionary=texts, store_schema=False, version="2.6"
     )
-    os.replace(beside, path)
 
 
 def recipe(config: SimulateConfig, people: Population) -> str:
