@@ -1,0 +1,183 @@
+"""The contest of scorers: each is fitted without one part of the seeds and ranks that part among everybody else.
+
+All that follows is taken from one number per scorer and seed: the share of other customers who outrank the held-out
+seed. One minus its mean is the AUROC; the share of seeds for which it is at most q is the recall of an
+audience that reaches a share q of the customers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
+
+from index.config import AudienceConfig, ScorerName
+from index.inputs import Inputs, View
+from index.request import Pool, Rows
+from index.scorers import Boosting, Centroid, Floats, Logistic, Mixture, Prototypes, Ratio, Scorer
+
+Doubles = npt.NDArray[np.float64]
+
+BLENDED = 3
+"""Scorers in a blend, at most."""
+
+
+def entrants(config: AudienceConfig, inputs: Inputs, seeds: int) -> dict[ScorerName, tuple[Scorer, View]]:
+    """The scorers that compete, and what each sees."""
+    both: View = "embedding" if inputs.behaviour is None else "both"
+    field: dict[ScorerName, tuple[Scorer, View]] = {
+        "centroid": (Centroid(), "embedding"),
+        "prototypes": (Prototypes(), "embedding"),
+        "mixture": (Mixture(), "embedding"),
+        # a prior of fixed strength weighs less the more seeds there are
+        "logistic": (Logistic(penalty=max(1e-3, 15.0 / seeds)), "embedding"),
+        "ratio": (Ratio(), "embedding"),
+        "logistic+behaviour": (Logistic(penalty=max(2e-3, 50.0 / seeds)), both),
+        "boosting": (Boosting(), both),
+    }
+    unable = {"logistic+behaviour"} if inputs.behaviour is None else set()
+    if inputs.n > config.boosting_rows:
+        unable.add("boosting")
+    return {name: field[name] for name in dict.fromkeys(config.scorers) if name not in unable}
+
+
+@dataclass
+class Contest:
+    """Outcome of the cross-validation."""
+
+    names: tuple[ScorerName, ...]
+    outranked: Doubles
+    """[scorers, seeds]: share of others who outrank the held-out seed."""
+    fold: npt.NDArray[np.int64]  # [seeds]
+    _of_seeds: Doubles  # [scorers, seeds] normal scores
+    _of_others: list[Floats]  # per fold [scorers, others] normal scores
+    _blends: dict[tuple[int, ...], Doubles] = field(default_factory=dict)
+
+    def blend(self, chosen: Sequence[int]) -> Doubles:
+        """As a row of `outranked`, for the sum of normal scores of the chosen scorers."""
+        key = tuple(sorted(chosen))
+        if len(key) == 1:
+            return np.asarray(self.outranked[key[0]])
+        if key not in self._blends:
+            picked = list(key)
+            seeds = self._of_seeds[picked].sum(axis=0)
+            result = np.empty(len(seeds))
+            for number, others in enumerate(self._of_others):
+                held = self.fold == number
+                result[held] = share_above(others[picked].sum(axis=0), seeds[held])
+            self._blends[key] = result
+        return self._blends[key]
+
+
+def compete(inputs: Inputs, pool: Pool, config: AudienceConfig, seed: int) -> Contest:
+    """Cross-validate every entrant. Deterministic for a seed; the order in which seeds were given plays no part."""
+    rng = np.random.default_rng([seed, 1])
+    m, folds = len(pool.seeds), config.folds
+    fold = rng.permutation(np.arange(m) % folds)
+    splits = split_others(pool, config, rng)
+    field = entrants(config, inputs, m - m // folds)
+    outranked, of_seeds = np.empty((len(field), m)), np.empty((len(field), m))
+    of_others: list[Floats] = []
+    for number, (fit_rows, ranked_rows) in enumerate(splits):
+        held = fold == number
+        normal = np.empty((len(field), len(ranked_rows)), dtype=np.float32)
+        views: dict[View, tuple[Floats, Floats, Floats]] = {}
+        for at, (name, (scorer, view)) in enumerate(field.items()):
+            if view not in views:
+                views[view] = (
+                    inputs.take(pool.seeds, view),
+                    inputs.take(fit_rows, view),
+                    inputs.take(ranked_rows, view),
+                )
+            seeds, fitted, ranked = views[view]
+            score = scorer.fit(seeds[~held], fitted, fit_rng(seed, name))
+            others, mine = score(ranked), score(seeds[held])
+            outranked[at, held] = share_above(others, mine)
+            scale = NormalScale.of(others)
+            normal[at], of_seeds[at, held] = scale(others), scale(mine)
+        of_others.append(normal)
+    return Contest(tuple(field), outranked, fold, of_seeds, of_others)
+
+
+def split_others(pool: Pool, config: AudienceConfig, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
+    """For each fold the rows fitted against and the rows ranked, which have none in common.
+
+    Ranked ones may be in the audience, since they are who a hidden positive competes with. Where there are
+    plenty, one draw serves all folds; where there are not, the others are cross-fitted like the seeds.
+    """
+    others = rng.permutation(pool.others)
+    if len(others) >= config.fit_rows + 2 * config.evaluation_rows:
+        fitted, rest = others[: config.fit_rows], others[config.fit_rows :]
+        ranked = _eligible(rest, pool)[: config.evaluation_rows]
+        return [(np.sort(fitted), np.sort(ranked))] * config.folds
+    part = np.arange(len(others)) % config.folds
+    return [
+        (
+            np.sort(others[part != number][: config.fit_rows]),
+            np.sort(_eligible(others[part == number], pool)[: config.evaluation_rows]),
+        )
+        for number in range(config.folds)
+    ]
+
+
+def _eligible(rows: Rows, pool: Pool) -> Rows:
+    allowed = rows[pool.eligible[rows]]
+    # with next to nobody eligible, ranks among all others are the better guess
+    return allowed if len(allowed) >= 20 else rows
+
+
+def fit_rng(seed: int, name: str) -> np.random.Generator:
+    """The generator that a scorer is fitted with: its own, so that leaving one scorer out changes no other."""
+    return np.random.default_rng([seed, 2, *name.encode()])
+
+
+def share_above(others: npt.NDArray[np.floating], mine: npt.NDArray[np.floating]) -> Doubles:
+    """Share of `others` above each of `mine`, ties counting half."""
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, mine, side="left") + np.searchsorted(ordered, mine, side="right")
+    return np.asarray(1.0 - 0.5 * below / len(ordered), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class NormalScale:
+    """Maps scores monotonously to the normal quantiles of their ranks, so that scorers can be added up.
+
+    Exact at knots, which are dense at both ends, and linear in between; equal scores stay equal.
+    """
+
+    scores: Doubles
+    normal: Doubles
+
+    @classmethod
+    def of(cls, scores: Floats, knots: int = 400) -> "NormalScale":
+        """The scale on which `scores` themselves are standard normal."""
+        n = len(scores)
+        ordered = np.sort(scores)
+        tail = np.unique(np.geomspace(1, n, knots).astype(np.int64)) - 1
+        ranks = np.unique(np.r_[tail, n - 1 - tail, np.linspace(0, n - 1, knots).astype(np.int64)])
+        values, first = np.unique(ordered[ranks], return_index=True)
+        return cls(values.astype(np.float64), ndtri((ranks[first] + 0.5) / n))
+
+    def __call__(self, scores: Floats) -> Doubles:
+        return np.interp(scores, self.scores, self.normal)
+
+
+def merit(outranked: Doubles, share: float, weights: Doubles) -> Doubles:
+    """How good scorers are: AUROC + recall at the audience's share; [s, m] and seeds' weights [b, m] -> [b, s]."""
+    total = weights.sum(axis=1, keepdims=True)
+    value = 1.0 - outranked + (outranked <= share)
+    return np.asarray(weights @ value.T / total)
+
+
+def choose(outranked: Doubles, share: float, weights: Doubles) -> list[tuple[int, ...]]:
+    """For each row of weights [b, m]: the best scorer and up to two not clearly worse (two standard errors)."""
+    value = 1.0 - outranked + (outranked <= share)
+    merits = merit(outranked, share, weights)
+    spread = (value[:, None, :] - value[None, :, :]).std(axis=2) / np.sqrt(value.shape[1])  # [s, s]
+    order = np.argsort(-merits, axis=1, kind="stable")[:, :BLENDED]
+    picks = []
+    for row, ranked in zip(merits, order, strict=True):
+        best = ranked[0]
+        picks.append(tuple(sorted(int(s) for s in ranked if row[best] - row[s] <= 2.0 * spread[best, s])))
+    return picks

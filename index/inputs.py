@@ -1,0 +1,71 @@
+"""What scorers see of a customer: the vector, or the vector and the behavioural features on one scale."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from embed.artifact import Embeddings
+
+if TYPE_CHECKING:
+    from eventlog.behaviour import Behaviour
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+View = Literal["embedding", "both"]
+
+CHUNK = 1 << 16
+CLIP = 4.0
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Both views of the customers, gathered by rows or in pieces; nothing of size [n, p] is held."""
+
+    vectors: Floats  # [n, d]
+    behaviour: Floats | None  # [n, f]
+    heavy: npt.NDArray[np.bool_]  # [f], features that are logged first
+    mean: Floats  # [d + f]
+    scale: Floats  # [d + f]
+
+    @classmethod
+    def of(cls, embeddings: Embeddings, behaviour: "Behaviour | None", sample: Rows) -> "Inputs":
+        """Learn means and scales of both views on the customers `sample`."""
+        vectors = embeddings.vectors
+        if behaviour is None or behaviour.matrix.shape[1] == 0:
+            nothing = np.zeros(0, np.float32)
+            return cls(vectors, None, np.zeros(0, bool), nothing, nothing)
+        if len(behaviour.matrix) != len(vectors):
+            raise ValueError(f"{len(behaviour.matrix)} rows of behaviour for {len(vectors)} customers")
+        heavy = np.array([feature.kind != "share" for feature in behaviour.features])
+        raw = cls(vectors, behaviour.matrix, heavy, np.zeros(1, np.float32), np.ones(1, np.float32))
+        rows = raw._both(sample)
+        scale = rows.std(axis=0)
+        constant = scale <= 1e-6 * np.maximum(np.abs(rows).max(axis=0), 1e-6)
+        return cls(vectors, behaviour.matrix, heavy, rows.mean(axis=0), np.where(constant, np.inf, scale))
+
+    @property
+    def n(self) -> int:
+        """How many customers there are."""
+        return len(self.vectors)
+
+    def take(self, rows: Rows | slice, view: View) -> Floats:
+        """float32 [r, p] of some customers."""
+        if view == "embedding":
+            return self.vectors[rows]
+        return np.asarray(np.clip((self._both(rows) - self.mean) / self.scale, -CLIP, CLIP), dtype=np.float32)
+
+    def pieces(self, view: View) -> Iterator[tuple[slice, Floats]]:
+        """Everybody, in pieces of bounded size."""
+        for start in range(0, self.n, CHUNK):
+            part = slice(start, min(start + CHUNK, self.n))
+            yield part, self.take(part, view)
+
+    def _both(self, rows: Rows | slice) -> Floats:
+        assert self.behaviour is not None
+        values = np.array(self.behaviour[rows], dtype=np.float32)
+        tails = values[:, self.heavy]
+        values[:, self.heavy] = np.sign(tails) * np.log1p(np.abs(tails))
+        return np.concatenate([self.vectors[rows], values], axis=1)
