@@ -1,15 +1,22 @@
-"""What the stage writes: the sequence store, its dictionaries, the report and the quarantine. Format 1."""
+"""What the stage writes: the sequence store with its dictionaries (format 1), and the behaviour matrix (format 1)."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import polars as pl
 
-from eventlog.sequences import CUSTOMERS, SCHEMA
+from configs.errors import ArtifactError
+from eventlog.aggregates import Behaviour, Feature
+from eventlog.sequences import CUSTOMERS, SCHEMA, load_array
 from eventlog.spool import Tally
-from store.artifact import ArtifactWriter
+from store.artifact import ArtifactWriter, create, verify
+
+BEHAVIOUR_KIND, BEHAVIOUR_VERSION = "behaviour", 1
+MATRIX, FEATURES = "matrix.npy", "features.json"
 
 
 def write_log(writer: ArtifactWriter, tally: Tally, batches: Iterable[np.ndarray]) -> None:
@@ -37,3 +44,27 @@ def _open(path: Path, kind: np.dtype[np.generic], shape: tuple[int, ...]) -> Bin
     header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
     return file
+
+
+def write_behaviour(behaviour: Behaviour, key: str, folder: Path, parents: Mapping[str, str]) -> Behaviour:
+    """Write the features at `folder` as an artifact; returns them mapped from there."""
+    with create(folder, BEHAVIOUR_KIND, BEHAVIOUR_VERSION, key) as writer:
+        writer.parents.update(parents)
+        writer.counts.update(customers=behaviour.matrix.shape[0], features=behaviour.matrix.shape[1])
+        writer.write_json(FEATURES, [asdict(feature) for feature in behaviour.features])
+        np.save(writer.path(MATRIX), behaviour.matrix)
+    return load_behaviour(folder, deep=False)
+
+
+def load_behaviour(folder: Path, *, deep: bool = True) -> Behaviour:
+    """Open the features at `folder`, memory-mapped; `deep` checks every file's SHA-256 first.
+
+    Raises ArtifactError naming the file that is missing, truncated, changed or too new.
+    """
+    verify(folder, BEHAVIOUR_KIND, BEHAVIOUR_VERSION, deep=deep)
+    try:
+        features = tuple(Feature(**item) for item in json.loads((folder / FEATURES).read_text(encoding="utf-8")))
+        matrix = load_array(folder / MATRIX)
+    except (OSError, ValueError, TypeError) as error:
+        raise ArtifactError(f"{folder}: cannot be read as behaviour ({error}); make it again") from None
+    return Behaviour(features, matrix)

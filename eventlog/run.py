@@ -8,18 +8,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from configs.errors import ArtifactError, DataError, storage_errors
-from configs.progress import SILENT, Progress
+from configs.progress import SILENT, Advance, Progress
 from eventlog.artifact import write_log
 from eventlog.config import EventLogConfig
+from eventlog.identical import IdenticalCounter
 from eventlog.order import sort_events
 from eventlog.report import CheckReport
 from eventlog.scan import Scan, micros, scan
 from eventlog.sequences import KIND, QUARANTINE, REPORT, VERSION, EventLog
 from eventlog.spool import Tally, tally
-from eventlog.summary import count_identical, summarise
+from eventlog.summary import summarise
 from eventlog.tables import Table, open_tables
 from store.artifact import create, is_complete, key_of, read_manifest, sha256
 from store.workspace import Workspace
@@ -67,11 +69,20 @@ def check(config: EventLogConfig, progress: Progress = SILENT, *, now: datetime 
         read = _read(config, open_tables(config, folder, progress), folder, moment, progress)
         if not read.report.kept:
             return read.report
-        memory = config.memory_mb << 20
         with progress.task("Comparing rows", 2 * read.report.kept) as advance:
-            batches = sort_events(read.scan.blocks, read.tally, folder, memory, advance)
-            identical = count_identical(batches)
-        return summarise(config, read.scan, read.tally, identical)
+            identical = IdenticalCounter()
+            for _ in _sorted(config, read, folder, advance, identical):
+                pass
+        return summarise(config, read.scan, read.tally, identical.finish())
+
+
+def _sorted(
+    config: EventLogConfig, read: _Read, folder: Path, advance: Advance, identical: IdenticalCounter
+) -> Iterator[np.ndarray]:
+    """The sorted events, counted for repeats as they pass."""
+    for batch in sort_events(read.scan.blocks, read.tally, folder, config.memory_mb << 20, advance):
+        identical.see(batch)
+        yield batch
 
 
 def _read(config: EventLogConfig, tables: tuple[Table, ...], folder: Path, now: int, progress: Progress) -> _Read:
@@ -86,15 +97,9 @@ def _write(
 ) -> None:
     with create(target, KIND, VERSION, key) as writer:
         with progress.task("Sorting events", 2 * read.report.kept) as advance:
-            identical = 0
-
-            def counted() -> Iterator[Any]:
-                nonlocal identical
-                for batch in sort_events(read.scan.blocks, read.tally, folder, config.memory_mb << 20, advance):
-                    yield batch
-
-            write_log(writer, read.tally, counted())
-        report = summarise(config, read.scan, read.tally, identical)
+            identical = IdenticalCounter()
+            write_log(writer, read.tally, _sorted(config, read, folder, advance, identical))
+        report = summarise(config, read.scan, read.tally, identical.finish())
         writer.write_json(REPORT, report.to_json())
         shutil.copyfile(read.scan.quarantine, writer.path(QUARANTINE))
         writer.counts.update(

@@ -110,8 +110,3 @@ def _faults(config: EventLogConfig, sources: tuple[SourceReport, ...]) -> Iterab
         why += f" before `until`, {late:,} after it" if late else ""
         names = ", ".join(source.name for source in sources)
         yield f"the event log is empty: {why} (sources: {names}); at least one event is needed"
-
-
-def count_identical(batches: Iterable[np.ndarray]) -> int:
-    """Events that say the same as an earlier one of the same customer and time; batches come sorted by these."""
-    return 0

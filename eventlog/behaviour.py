@@ -1,0 +1,6 @@
+"""What each customer does, in features that a marketer can read: the aggregates and their artifact in one place."""
+
+from eventlog.aggregates import Behaviour, Feature, behaviour
+from eventlog.artifact import load_behaviour, write_behaviour
+
+__all__ = ["Behaviour", "Feature", "behaviour", "load_behaviour", "write_behaviour"]
