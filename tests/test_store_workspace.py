@@ -116,8 +116,7 @@ from pathlib import Path
 from store.workspace import Workspace
 with Workspace.create(Path(sys.argv[1])).lock():
     if os.fork() == 0:
-        time.sleep(60)
-    print("held", flush=True)
+        print("forked", flush=True)
     time.sleep(60)
 """
 
