@@ -6,12 +6,12 @@ Approximate search plays no part: one pass over a million vectors is a tenth of 
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from embed.artifact import Embeddings
+from eventlog.behaviour import Behaviour
 from index.config import AudienceConfig
 from index.contest import compete
 from index.expect import CurvePoint, Estimate, Expectation, ScorerResult, curve_sizes, expect, mean_so_far, scaled
@@ -19,9 +19,6 @@ from index.explain import Driver, drivers
 from index.inputs import Floats, Inputs
 from index.request import AudienceRequest, Pool, Rows, SeedCounts, resolve
 from index.scoring import percentiles, score_everybody
-
-if TYPE_CHECKING:
-    from eventlog.behaviour import Behaviour
 
 NOTHING_IN_COMMON = (
     "these customers have nothing in common that we can see: expect no more than a random audience would bring"
@@ -90,7 +87,7 @@ class Audience:
 def build_audience(
     request: AudienceRequest,
     embeddings: Embeddings,
-    behaviour: "Behaviour | None",
+    behaviour: Behaviour | None,
     config: AudienceConfig | None = None,
 ) -> Audience:
     """The audience of `request`. The same request over the same snapshot gives the same audience.

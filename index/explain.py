@@ -1,14 +1,11 @@
 """The behaviours that set a group of customers apart from everybody."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eventlog.behaviour import Behaviour
 from index.inputs import Floats, Rows
-
-if TYPE_CHECKING:
-    from eventlog.behaviour import Behaviour
 
 SAMPLE = 20_000
 """Customers drawn from a larger group; a mean needs no more."""
@@ -33,7 +30,7 @@ class Driver:
 
 
 def drivers(
-    behaviour: "Behaviour", group: Rows, everybody: Rows, most: int, rng: np.random.Generator
+    behaviour: Behaviour, group: Rows, everybody: Rows, most: int, rng: np.random.Generator
 ) -> tuple[Driver, ...]:
     """The `most` behaviours that differ most between the `group` and `everybody` (a random draw of customers).
 
@@ -68,7 +65,7 @@ def drivers(
     )[:most]
 
 
-def _rows(behaviour: "Behaviour", rows: Rows, rng: np.random.Generator) -> Floats:
+def _rows(behaviour: Behaviour, rows: Rows, rng: np.random.Generator) -> Floats:
     if len(rows) > SAMPLE:
         rows = rng.choice(rows, SAMPLE, replace=False)
     return np.asarray(behaviour.matrix[np.sort(rows)])

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from embed.artifact import Embeddings
-
-if TYPE_CHECKING:
-    from eventlog.behaviour import Behaviour
+from eventlog.behaviour import Behaviour
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -31,7 +29,7 @@ class Inputs:
     scale: Floats  # [d + f]
 
     @classmethod
-    def of(cls, embeddings: Embeddings, behaviour: "Behaviour | None", sample: Rows) -> "Inputs":
+    def of(cls, embeddings: Embeddings, behaviour: Behaviour | None, sample: Rows) -> "Inputs":
         """Learn means and scales of both views on the customers `sample`."""
         vectors = embeddings.vectors
         if behaviour is None or behaviour.matrix.shape[1] == 0:
