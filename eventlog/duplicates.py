@@ -66,4 +66,4 @@ def _repeats(entries: np.ndarray) -> np.ndarray:
     order = np.lexsort((entries["high"], entries["low"]))  # stable, so places stay ascending within an id
     ordered = np.take(entries, order)
     same = (ordered["low"][1:] == ordered["low"][:-1]) & (ordered["high"][1:] == ordered["high"][:-1])
-    return ordered["place"][1:][same]
+    return np.asarray(ordered["place"][1:][same])

@@ -12,13 +12,9 @@ from eventlog.columns import flat, whole
 from eventlog.config import Source
 from eventlog.read import Chunk, MalformedLine
 
-SCHEMA = pa.schema(
-    [
-        (name, pa.int64() if name == "row" else pa.string())
-        for name in ("source", "file", "row", "reason", "column", "value", "event")
-    ]
-)
-"""`row` is the row of the file, the first data row being 1; `value` is the one to blame, `event` the read columns as JSON."""
+COLUMNS = ("source", "file", "row", "reason", "column", "value", "event")
+"""`row` counts the file's data rows from 1; `value` is the one to blame, `event` the read columns as JSON."""
+SCHEMA = pa.schema([(name, pa.int64() if name == "row" else pa.string()) for name in COLUMNS])
 NUMBER_REASONS = tuple(CODE[reason] for reason in ("unparsable_number", "not_a_number", "infinite"))
 
 

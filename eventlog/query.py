@@ -21,7 +21,8 @@ def fetch(source: Source, folder: Path, progress: Progress) -> list[SourceFile]:
 
     Each batch keeps the types that its values have, since a database such as SQLite has none that bind.
     """
-    assert source.query is not None and source.url is not None
+    assert source.query is not None
+    assert source.url is not None
     folder.mkdir(parents=True)
     files: list[SourceFile] = []
     try:

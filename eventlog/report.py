@@ -104,34 +104,18 @@ def moment(micros: int | None) -> str | None:
 
 
 def source_rows(report: CheckReport) -> list[dict[str, str]]:
-    """One row per source for a table, and one for the total where there are several."""
-    rows = [
-        {
-            "source": source.name,
-            "files": f"{source.files:,}",
-            "read": f"{source.read:,}",
-            "kept": f"{source.kept:,}",
-            "quarantined": f"{source.quarantined:,}",
-            "after until": f"{source.after_until:,}",
-            "from": (source.first or "")[:10],
-            "to": (source.last or "")[:10],
-        }
-        for source in report.sources
-    ]
+    """One row per source for a table, and one for all where there are several."""
+    rows = [_counts(source.name, source.files, source) for source in report.sources]
     if len(rows) > 1:
-        total = {
-            "source": "all",
-            "files": f"{sum(source.files for source in report.sources):,}",
-            "read": f"{report.read:,}",
-        }
-        total |= {"kept": f"{report.kept:,}", "quarantined": f"{report.quarantined:,}"}
-        total |= {
-            "after until": f"{report.after_until:,}",
-            "from": (report.first or "")[:10],
-            "to": (report.last or "")[:10],
-        }
-        rows.append(total)
+        rows.append(_counts("all", sum(source.files for source in report.sources), report))
     return rows
+
+
+def _counts(name: str, files: int, counts: SourceReport | CheckReport) -> dict[str, str]:
+    numbers = {"files": files, "read": counts.read, "kept": counts.kept, "quarantined": counts.quarantined}
+    numbers["after until"] = counts.after_until
+    texts = {key: f"{number:,}" for key, number in numbers.items()}
+    return {"source": name, **texts, "from": (counts.first or "")[:10], "to": (counts.last or "")[:10]}
 
 
 def reason_rows(report: CheckReport) -> list[dict[str, str]]:

@@ -121,7 +121,7 @@ def _sources_key(config: EventLogConfig, tables: tuple[Table, ...], progress: Pr
     )
     files = [file for table in tables for file in table.files]
     with progress.task("Fingerprinting sources", sum(file.size for file in files)) as advance:
-        prints = []
+        prints: list[list[list[str]]] = []
         for table in tables:
             prints.append([])
             for file in table.files:

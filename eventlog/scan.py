@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.progress import Progress
-from eventlog.check import AFTER_UNTIL, CODE, REASONS, Checked, check_chunk
+from eventlog.check import AFTER_UNTIL, CODE, Checked, check_chunk
 from eventlog.config import EventLogConfig
 from eventlog.duplicates import EventIds
 from eventlog.quarantine import Quarantine
@@ -179,6 +179,3 @@ def _describe(counts: SourceCounts, block: Block) -> None:
         counts.present[name] += batch.num_rows - absent
     for i, name in enumerate(source.numeric):
         counts.present[name] += int(np.count_nonzero(~np.isnan(batch.column(f"v{i}").to_numpy())))
-
-
-__all__ = ["REASONS", "Scan", "SourceCounts", "micros", "scan"]

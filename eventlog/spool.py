@@ -15,7 +15,7 @@ from configs.errors import DataError
 from eventlog.check import Checked
 from eventlog.config import SOURCE_FIELD, EventLogConfig
 from eventlog.sequences import CategoricalField, Schema
-from eventlog.tables import Table
+from eventlog.tables import CustomerType, Table
 
 INTEGER_TEXT = r"^(0|-?[1-9][0-9]{0,17})$"
 """Text that is a whole number written the one usual way, so that 007 stays text."""
@@ -119,7 +119,7 @@ def tally(config: EventLogConfig, blocks: list[Block]) -> Tally:
         ranked = counters[field].frame().sort(["count", "value"], descending=[True, False])
         distinct[field] = ranked.height
         categorical.append(CategoricalField(field, tuple(ranked["value"].head(config.max_categories).to_list())))
-    customer_type = "integer" if customers["value"].dtype == pl.Int64 else "string"
+    customer_type: CustomerType = "integer" if customers["value"].dtype == pl.Int64 else "string"
     schema = Schema(customer_type, tuple(categorical), config.numeric_fields())
     return Tally(schema, customers["value"].alias("customer"), customers["count"].cast(pl.Int64).to_numpy(), distinct)
 

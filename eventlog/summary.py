@@ -84,9 +84,9 @@ def _notes(
         if not source.kept:
             yield f"source {source.name!r} holds no usable event"
     if one_event:
-        yield f"{one_event:,} of {customers:,} customers have one event only; they are kept, with little to tell them apart"
+        yield f"{one_event:,} of {customers:,} customers have one event only; they are kept, with little to go by"
     if identical:
-        yield f"{identical:,} events say exactly the same as another one; they are kept (name an `event_id` to drop repeats)"
+        yield f"{identical:,} events say exactly the same as another one and are kept; an `event_id` would drop repeats"
     for field in fields:
         if field.distinct is not None and field.distinct > config.max_categories:
             rest = field.distinct - config.max_categories
@@ -100,9 +100,9 @@ def _faults(config: EventLogConfig, sources: tuple[SourceReport, ...]) -> Iterab
         if source.read and source.quarantined > config.max_bad_share * source.read:
             worst = max(source.reasons, key=lambda reason: reason.rows)
             yield (
-                f"source {source.name!r}: {source.quarantined:,} of {source.read:,} rows break the contract, more than the "
-                f"accepted share of {config.max_bad_share:.0%} (`max_bad_share`); the commonest reason, {worst.rows:,} times: "
-                f"{worst.words}, first at {worst.example}"
+                f"source {source.name!r}: {source.quarantined:,} of {source.read:,} rows break the contract, more than "
+                f"the accepted share of {config.max_bad_share:.0%} (`max_bad_share`); the commonest reason, "
+                f"{worst.rows:,} times: {worst.words}, first at {worst.example}"
             )
     if not any(source.kept for source in sources):
         read, late = sum(source.read for source in sources), sum(source.after_until for source in sources)

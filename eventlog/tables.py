@@ -1,11 +1,12 @@
 """Sources opened: their files found, queries fetched, columns and types checked before any row is read."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
@@ -60,10 +61,10 @@ def open_tables(config: EventLogConfig, folder: Path, progress: Progress) -> tup
             faults.append(str(error))
     kinds = {table.customer_type: table.source for table in reversed(tables) if table.customer_type}
     if len(kinds) > 1:
+        number, text = kinds["integer"], kinds["string"]
         faults.append(
-            f"customer ids are whole numbers in source {kinds['integer'].name!r} (column {kinds['integer'].customer!r}) "
-            f"and text in source {kinds['string'].name!r} (column {kinds['string'].customer!r}); "
-            "give them one type in all sources"
+            f"customer ids are whole numbers in source {number.name!r}, column {number.customer!r}, and text in source "
+            f"{text.name!r}, column {text.customer!r}; give them one type in all sources"
         )
     if faults:
         raise DataError("\n".join(faults))
@@ -85,7 +86,7 @@ def _open(source: Source, index: int, files: list[SourceFile], faults: list[str]
         if source.customer in schema and file.kind == "parquet":
             kind = plain(schema[source.customer])
             customer_kinds.add(None if pa.types.is_null(kind) else "string" if is_text(kind) else "integer")
-        if source.event_id in schema:
+        if source.event_id is not None and source.event_id in schema:
             ids_as_text |= not pa.types.is_integer(plain(schema[source.event_id]))
     customer_kinds -= {None}
     if len(customer_kinds) > 1:
@@ -122,12 +123,12 @@ def unreadable(source: Source, file: SourceFile, error: Exception) -> DataError:
 
 
 def open_csv(
-    source: Source, path: Path, columns: Iterable[str] | None = None, **parse: object
+    source: Source, path: Path, columns: Iterable[str] = (), invalid_row_handler: Callable[[Any], str] | None = None
 ) -> pacsv.CSVStreamingReader:
     """Open a CSV file for reading in blocks; every named column is text, empty means missing."""
     tab = ".tsv" in "".join(path.suffixes).lower()
     delimiter = source.delimiter or ("\t" if tab else ",")
-    wanted = list(columns) if columns is not None else []
+    wanted = list(columns)
     convert = pacsv.ConvertOptions(
         column_types=dict.fromkeys(wanted, pa.string()),
         include_columns=wanted,
@@ -136,7 +137,7 @@ def open_csv(
     )
     # one thread: only then does a malformed line come with its number
     reading = pacsv.ReadOptions(use_threads=False, block_size=1 << 23)
-    parsing = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True, **parse)
+    parsing = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=invalid_row_handler)
     return pacsv.open_csv(path, read_options=reading, parse_options=parsing, convert_options=convert)
 
 
@@ -174,7 +175,7 @@ def _time_fault(kind: pa.DataType, unit: str | None, untyped: bool) -> str | Non
         if unit is not None:
             return None
         return (
-            "whole numbers are accepted only with `time_unit: s`, ms, us or ns, counted since 1970; or else timestamps"
+            "accepted: timestamps, dates, ISO 8601 text, or whole numbers since 1970 with `time_unit: s`, ms, us or ns"
         )
     fits = pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_null(kind) or is_text(kind)
     return None if fits else "accepted: timestamps, dates or ISO 8601 text"
@@ -222,8 +223,6 @@ def _sample_faults(source: Source, file: SourceFile, untyped: bool) -> Iterator[
 
 def _hopeless(array: pa.Array, bad: object) -> str | None:
     """A bad value where all values that are there are bad (at least three), else None."""
-    import numpy as np
-
     present = ~missing(array)
     wrong = np.asarray(bad)
     if present.sum() < 3 or not wrong[present].all():
