@@ -16,7 +16,7 @@ Labels = npt.NDArray[np.int32]
 class Tree:
     """The condensed tree of n points: clusters that split into smaller ones as density rises.
 
-    Clusters are numbered 0..m-1; cluster 0 is the root, which holds everybody, and a parent's number is below its children's.
+    Clusters are numbered 0..m-1; cluster 0 is the root, which holds everybody; parents come before their children.
     """
 
     parents: Ints

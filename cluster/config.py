@@ -13,7 +13,7 @@ class SegmentsConfig(Config):
     projection: Literal["umap"] = "umap"
     """How vectors are laid out in few dimensions before they are clustered."""
     dimensions: int = Field(default=2, ge=2, le=10)
-    """Dimensions that are clustered. With 2 the map shows exactly what was clustered; with more, the map is a layout of its own."""
+    """Dimensions that are clustered. With 2 the map shows just what was clustered; else it is a layout of its own."""
     neighbours: int = Field(default=15, ge=5, le=100)
     """Neighbours per customer in the neighbour graph, in the gate and in the vote."""
     epochs: int | None = Field(default=None, ge=20, le=5000)
@@ -29,7 +29,7 @@ class SegmentsConfig(Config):
     sharpen: bool = True
     """Whether directions in which neighbours differ as much as strangers are damped before neighbours are sought."""
     landmarks: int = Field(default=50_000, ge=500)
-    """Above this many customers, a fixed sample of this size is clustered; everybody else joins by their neighbours' vote."""
+    """Above this many customers, a fixed sample of so many is clustered; the others join by their neighbours' vote."""
     min_vote: float = Field(default=0.5, gt=0, le=1)
     """Share of a customer's neighbours that must be in a segment for the customer to join it by vote."""
     stability_runs: int = Field(default=4, ge=0, le=50)

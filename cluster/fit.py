@@ -1,6 +1,6 @@
 """Vectors to segments: sharpen, gate, project, cluster, check stability, and let everybody else vote.
 
-n customers, d wide vectors, l landmarks, c core landmarks (those that the gate let through), m dimensions of the sharpened space.
+n customers, d wide vectors, c core landmarks (those that the gate let through), m sharpened dimensions.
 """
 
 from dataclasses import dataclass, field
@@ -58,12 +58,16 @@ class _Core:
 def check(vectors: Floats) -> None:
     """Raise InputError where vectors cannot be segmented."""
     if vectors.ndim != 2 or vectors.dtype != np.float32 or 0 in vectors.shape:
-        raise InputError(f"vectors are {vectors.dtype} {vectors.shape}; expected float32 [customers, width], neither of them 0")
+        raise InputError(
+            f"vectors are {vectors.dtype} {vectors.shape}; expected float32 [customers, width], neither of them 0"
+        )
     bad = 0
     for start in range(0, len(vectors), CHUNK):
         bad += int((~np.isfinite(vectors[start : start + CHUNK]).all(axis=1)).sum())
     if bad:
-        raise InputError(f"{bad:,} of {len(vectors):,} vectors hold NaN or infinity; every number of a vector must be finite")
+        raise InputError(
+            f"{bad:,} of {len(vectors):,} vectors hold NaN or infinity; every number of a vector must be finite"
+        )
 
 
 def fit(vectors: Floats, config: SegmentsConfig, progress: Progress = SILENT) -> Fit:
@@ -73,18 +77,22 @@ def fit(vectors: Floats, config: SegmentsConfig, progress: Progress = SILENT) ->
     if n < 2 * smallest:
         return _without(
             vectors,
-            f"{n:,} customers are too few to be split into segments of at least {smallest:,}; lower min_customers or min_share, "
-            "or add customers",
+            f"{n:,} customers are too few to be split into segments of at least {smallest:,}; "
+            "lower min_customers or min_share, or add customers",
         )
     landmarks = _sample(n, config.landmarks, config.seed)
     sample = np.ascontiguousarray(vectors[landmarks])
     if not (sample != sample[0]).any():
-        return _without(vectors, f"all {len(sample):,} vectors looked at are equal, so there is nothing to tell customers apart by")
+        return _without(
+            vectors, f"all {len(sample):,} vectors looked at are equal, so there is nothing to tell customers apart by"
+        )
     with progress.task("Comparing customers", None):
         space = sharpened(sample, config.neighbours, config.seed, config.threads) if config.sharpen else plain(sample)
         core = _core(space.of(sample), landmarks, config)
     with progress.task("Laying out the map", None):
-        positions = project(core.points, core.near, dimensions=config.dimensions, epochs=config.epochs, seed=config.seed)
+        positions = project(
+            core.points, core.near, dimensions=config.dimensions, epochs=config.epochs, seed=config.seed
+        )
         tree = tree_of(positions, _scaled(smallest, len(core.rows), n))
     kept = publishable(tree, _refits(core, n, smallest, config, progress), config.min_stability)
     flat = positions if config.dimensions == 2 else _map_of(core, config, progress)
@@ -178,10 +186,13 @@ def _between(near: Neighbours, flat: Floats, closest: int = 3) -> Floats:
     """A place on the map for customers outside the layout: among their closest neighbours, the closer the nearer."""
     weight = 1.0 / (near.distances[:, :closest] + 1e-6)
     weight /= weight.sum(axis=1, keepdims=True)
-    return (flat[near.rows[:, :closest]] * weight[:, :, None]).sum(axis=1).astype(np.float32)
+    places: Floats = (flat[near.rows[:, :closest]] * weight[:, :, None]).sum(axis=1).astype(np.float32)
+    return places
 
 
-def _numbered(labels: Labels, strength: Floats, positions: Floats, stability: list[float], figures: dict[str, Any]) -> Fit:
+def _numbered(
+    labels: Labels, strength: Floats, positions: Floats, stability: list[float], figures: dict[str, Any]
+) -> Fit:
     """Number the segments by falling size (on a tie, by their first member) and say so where there are not two."""
     sizes = np.bincount(labels[labels >= 0], minlength=len(stability))
     first = [int(np.argmax(labels == segment)) for segment in range(len(sizes))]
@@ -192,8 +203,8 @@ def _numbered(labels: Labels, strength: Floats, positions: Floats, stability: li
     message = ""
     if len(order) < 2:
         message = (
-            f"{'no group' if not order else 'only one group'} of customers stands out and comes back when a part of the customers is "
-            "looked at afresh; the population behaves as one broad group"
+            f"{'no group' if not order else 'only one group'} of customers stands out and comes back when part of the "
+            "customers are looked at afresh; the population behaves as one broad group"
         )
     return Fit(new[labels], strength, positions, tuple(stability[s] for s in order), message, figures)
 

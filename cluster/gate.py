@@ -1,7 +1,7 @@
 """The density gate: who lives in a region so thin, next to its neighbours' own, that no group can claim them.
 
 A projection pulls such customers into the nearest group, and nothing after it can find them again, so they are set
-aside before it. The figure is a local-outlier ratio in the manner of LOF (Breunig et al., 2000) with a robust threshold.
+aside before it. The figure is a local-outlier ratio in the manner of LOF (Breunig et al., 2000), its threshold robust.
 """
 
 import numpy as np

@@ -35,8 +35,8 @@ def project(space: Floats, near: Neighbours, *, dimensions: int, epochs: int | N
     with warnings.catch_warnings():
         # no search index is passed on purpose: new customers join by their neighbours' vote, not by transform
         warnings.filterwarnings("ignore", message=r"precomputed_knn\[2\]", category=UserWarning)
-        positions = model.fit_transform(space)
-    return np.ascontiguousarray(positions, dtype=np.float32)
+        positions: Floats = np.ascontiguousarray(model.fit_transform(space), dtype=np.float32)
+    return positions
 
 
 def _start(space: Floats, dimensions: int, seed: int) -> Floats:
@@ -47,4 +47,5 @@ def _start(space: Floats, dimensions: int, seed: int) -> Floats:
     spread = columns.std(axis=0)
     scaled = (columns - columns.mean(axis=0)) / np.where(spread > 0, spread, 1.0) * START_SPREAD
     noise = np.random.default_rng(seed).normal(scale=1e-3, size=scaled.shape)
-    return (scaled + noise).astype(np.float32)
+    start: Floats = (scaled + noise).astype(np.float32)
+    return start

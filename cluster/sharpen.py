@@ -1,11 +1,11 @@
 """A space in which neighbourhood means membership: directions that vary inside groups are damped, noise is dropped.
 
-A customer's vector holds things that differ just as much inside a group as between groups (how long someone has been a
-customer, how active they are, plain noise). They spread each group along the same directions and hide the gaps between
-groups. Neighbours show which directions these are, without labels: with T the covariance of all customers and W half the
-covariance of the differences between nearest neighbours, the generalised eigenvectors of T v = λ W v order directions by
-how much strangers differ in them compared with neighbours. Directions with λ near 1 say nothing about neighbourhood and are
-dropped; the others are scaled so that neighbours differ equally in each.
+A customer's vector holds things that differ just as much inside a group as between groups (how long someone has been
+a customer, how active they are, plain noise). They spread each group along the same directions and hide the gaps
+between groups. Neighbours show which directions these are, without labels: with T the covariance of all customers and
+W half the covariance of the differences between nearest neighbours, the generalised eigenvectors of T v = λ W v order
+directions by how much strangers differ in them compared with neighbours. Directions with λ near 1 say nothing about
+neighbourhood and are dropped; the others are scaled so that neighbours differ equally in each.
 
 Relevant component analysis (Bar-Hillel, Hertz, Shental, Weinshall 2003) with nearest neighbours as chunklets.
 """

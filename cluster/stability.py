@@ -1,8 +1,8 @@
 """Which segments come back when a part of the customers is laid out and clustered afresh.
 
 A segment's stability is the mean, over subsamples, of its best Jaccard overlap with a cluster found there (Hennig 2007,
-"Cluster-wise assessment of cluster stability"). Below .6 it is not published: the nearest cluster around it in the condensed tree that
-is stable takes its place, or none.
+"Cluster-wise assessment of cluster stability"). Below .6 it is not published: the nearest cluster around it in the
+condensed tree that is stable takes its place, or none.
 """
 
 from collections.abc import Sequence
@@ -49,8 +49,8 @@ def stability_of(members: npt.NDArray[np.bool_], refits: Sequence[Refit]) -> flo
 def publishable(tree: Tree, refits: Sequence[Refit], least: float) -> list[tuple[int, float]]:
     """The clusters of `tree` to publish, each with its stability, none inside another.
 
-    A chosen cluster below `least` gives way to its nearest ancestor that reaches it and is no less stable than what it swallows;
-    where there is none, it is dropped. Without refits every chosen cluster passes with stability 1.
+    A chosen cluster below `least` gives way to its nearest ancestor that reaches it and is no less stable than what it
+    swallows; where there is none, it is dropped. Without refits every chosen cluster passes with stability 1.
     """
     if not refits:
         return [(cluster, 1.0) for cluster in tree.chosen]

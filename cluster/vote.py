@@ -25,7 +25,7 @@ class Vote:
 
 
 def vote(near: Neighbours, labels: Labels, segments: int) -> Vote:
-    """Count the labels (-1 or 0..segments-1) of each customer's neighbours; neighbours without a segment count against all."""
+    """Count the labels (-1 or 0..segments-1) of each customer's neighbours; those without one count against all."""
     winner = np.full(len(near.rows), -1, np.int32)
     share = np.zeros(len(near.rows), np.float32)
     if segments == 0:

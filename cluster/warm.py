@@ -4,6 +4,7 @@ UMAP's kernels are compiled by numba when they are first called, which takes sev
 keep the machine code on disk; umap-learn does not ask for it on the two kernels that matter, so it is asked for here.
 """
 
+import contextlib
 import warnings
 from typing import Any
 
@@ -24,12 +25,11 @@ def load_umap() -> Any:
         warnings.simplefilter("ignore", ImportWarning)
         umap = importlib.import_module("umap")
     for module, name in KERNELS:
-        kernel = getattr(importlib.import_module(module), name, None)
+        kernel: Any = getattr(importlib.import_module(module), name, None)
         if hasattr(kernel, "enable_caching"):
-            try:
+            # where neither the package's folder nor the user's cache folder can be written, each run compiles
+            with contextlib.suppress(RuntimeError):
                 kernel.enable_caching()
-            except RuntimeError:
-                pass  # neither the package's folder nor the user's cache folder can be written: compile each time
     return umap
 
 

@@ -1,0 +1,137 @@
+"""The map as a PNG: customers as points, or as density where there are many; segments coloured and named in place."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cluster.clusters import Labels
+from cluster.labels import spread_out
+from cluster.neighbours import Floats
+from cluster.palette import UNASSIGNED, colours_for
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH, HEIGHT, DPI = 1600, 1200, 160
+POINTS = 30_000
+BINS = (800, 600)
+MARGIN = 0.06
+MOST_NAMES = 40
+
+
+def anchors_of(positions: Floats, labels: Labels, segments: int) -> npt.NDArray[np.float64]:
+    """Where each segment's name points to: the member nearest to the median of its members, [segments, 2]."""
+    anchors = np.zeros((segments, 2))
+    for segment in range(segments):
+        mine = positions[labels == segment].astype(np.float64)
+        anchors[segment] = mine[np.argmin(((mine - np.median(mine, axis=0)) ** 2).sum(axis=1))]
+    return anchors
+
+
+def window_of(positions: Floats) -> tuple[float, float, float, float]:
+    """Left, right, bottom and top of the map, a margin around all but the outermost thousandth of customers."""
+    low = np.quantile(positions, 0.001, axis=0).astype(float)
+    high = np.quantile(positions, 0.999, axis=0).astype(float)
+    pad = np.maximum(high - low, 1e-3) * MARGIN
+    return low[0] - pad[0], high[0] + pad[0], low[1] - pad[1], high[1] + pad[1]
+
+
+def draw(path: Path, positions: Floats, labels: Labels, names: Sequence[str], title: str) -> None:
+    """Write the map of positions [n, 2] as a PNG of 1600 × 1200 pixels; same input, same bytes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH / DPI, HEIGHT / DPI), dpi=DPI, facecolor="white")
+    canvas: Any = FigureCanvasAgg(figure)
+    axes = figure.add_axes((0.02, 0.02, 0.96, 0.92))
+    axes.set_axis_off()
+    axes.set_title(title, fontsize=11, loc="left", color="#222222", parse_math=False)
+    left, right, bottom, top = window_of(positions)
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)
+    anchors = anchors_of(positions, labels, len(names))
+    colours = colours_for(anchors)
+    if len(positions) <= POINTS:
+        _scatter(axes, positions, labels, colours)
+    else:
+        _density(axes, positions, labels, colours, (left, right, bottom, top))
+    _name(figure, axes, anchors, names, colours, canvas.get_renderer())
+    # without this, matplotlib writes its own version into the file
+    figure.savefig(path, metadata={"Software": None})
+
+
+def _scatter(axes: "Axes", positions: Floats, labels: Labels, colours: Sequence[str]) -> None:
+    size = float(np.clip(60_000 / len(positions), 1.5, 14))
+    rest = labels < 0
+    axes.scatter(positions[rest, 0], positions[rest, 1], s=size * 0.6, c=UNASSIGNED, linewidths=0)
+    for segment, colour in enumerate(colours):
+        mine = positions[labels == segment]
+        axes.scatter(mine[:, 0], mine[:, 1], s=size, c=colour, alpha=0.7, linewidths=0)
+
+
+def _density(
+    axes: "Axes", positions: Floats, labels: Labels, colours: Sequence[str], window: tuple[float, float, float, float]
+) -> None:
+    """A picture element takes the colour of the segment with most customers there, the stronger the more there are."""
+    from matplotlib.colors import to_rgb
+
+    extent = [list(window[:2]), list(window[2:])]
+    most = np.zeros(BINS)
+    total = np.zeros(BINS)
+    colour = np.ones((*BINS, 3))
+    for segment in range(-1, len(colours)):
+        mine = positions[labels == segment]
+        if len(mine) == 0:
+            continue
+        here, _, _ = np.histogram2d(mine[:, 0], mine[:, 1], bins=BINS, range=extent)
+        ahead = here > most
+        most[ahead] = here[ahead]
+        colour[ahead] = to_rgb(UNASSIGNED if segment < 0 else colours[segment])
+        total += here
+    full = max(float(np.quantile(total[total > 0], 0.98)), 1.0)
+    alpha = np.where(total > 0, 0.25 + 0.75 * np.minimum(np.log1p(total) / np.log1p(full), 1.0), 0.0)
+    picture = np.dstack([colour, alpha]).transpose(1, 0, 2)
+    axes.imshow(picture, extent=window, origin="lower", aspect="auto", interpolation="nearest")
+
+
+def _name(
+    figure: "Figure",
+    axes: "Axes",
+    anchors: npt.NDArray[np.float64],
+    names: Sequence[str],
+    colours: Sequence[str],
+    renderer: Any,
+) -> None:
+    """Write the names of the largest segments beside their anchors, none over another, with a line to its place."""
+    from matplotlib.patheffects import withStroke
+
+    shown = min(len(names), MOST_NAMES)
+    if shown == 0:
+        return
+    size = 8.0 if shown <= 14 else 6.5 if shown <= 26 else 5.5
+    halo = [withStroke(linewidth=2.5, foreground="white")]
+    texts = [
+        figure.text(
+            0, 0, "\n".join(textwrap.wrap(names[i], 26)), fontsize=size, ha="center", va="center", color="#111111",
+            path_effects=halo, parse_math=False, zorder=5,
+        )
+        for i in range(shown)
+    ]  # fmt: skip
+    boxes = [text.get_window_extent(renderer) for text in texts]
+    sizes = np.array([[box.width + 8, box.height + 6] for box in boxes])
+    points = axes.transData.transform(anchors[:shown])
+    frame = axes.get_window_extent(renderer)
+    places = spread_out(points, sizes, (frame.x0, frame.y0, frame.x1, frame.y1))
+    for i, text in enumerate(texts):
+        x, y = figure.transFigure.inverted().transform(places[i])
+        text.set_position((x, y))
+        if np.hypot(*(places[i] - points[i])) > sizes[i, 1] * 0.8:
+            axes.annotate(
+                "", xy=tuple(anchors[i]), xytext=tuple(axes.transData.inverted().transform(places[i])),
+                arrowprops={"arrowstyle": "-", "color": colours[i], "lw": 1.2}, zorder=4,
+            )  # fmt: skip

@@ -1,0 +1,133 @@
+"""Readable names of segments, made from what sets them apart; no two are equal."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from cluster.profile import Driver
+
+if TYPE_CHECKING:
+    from eventlog.behaviour import Feature
+
+MOSTLY, STRONG, SCARCE = 0.5, 2.0, 0.25
+LONGEST = 64
+PARTS = (2, 3, 4)
+TERSE = 6
+"""The values of a field with at most so many say little without its name, such as a brand that is "Private"."""
+
+HOURS = {
+    "00-03": "at night", "03-06": "before dawn", "06-09": "in the early morning", "09-12": "in the morning",
+    "12-15": "at midday", "15-18": "in the afternoon", "18-21": "in the evening", "21-24": "late in the evening",
+}  # fmt: skip
+ACTIVITY = {
+    "events": ("very active", "rarely active"),
+    "active_days": ("active on many days", "active on few days"),
+    "events_per_active_day": ("much at a time", "little at a time"),
+    "gap_mean_days": ("rarely active", "very active"),
+    "gap_std_days": ("irregular", "regular"),
+    "visit_gap_days": ("long between visits", "short between visits"),
+    "first_event_days": ("here for long", "new"),
+    "last_event_days": ("not seen lately", "seen lately"),
+}
+"""Feature -> what its high and its low side are called."""
+
+
+def terse_fields(features: "Sequence[Feature]") -> frozenset[str]:
+    """The fields with few values, whose values need the field's name beside them; `source` speaks for itself."""
+    values = {(f.field, f.value) for f in features if f.kind == "share" and f.field and f.value}
+    counts = Counter(field for field, _ in values)
+    return frozenset(field for field, count in counts.items() if field and count <= TERSE and field != "source")
+
+
+def names_of(drivers: Sequence[Sequence[Driver]], terse: Collection[str] = ()) -> list[str]:
+    """One name per segment: its two strongest behaviours, and more where two segments would share a name.
+
+    `terse` are the fields whose values are named together with the field.
+    """
+    phrases = [phrases_of(of_one, terse) for of_one in drivers]
+    names = [_join(of_one, PARTS[0]) for of_one in phrases]
+    for parts in PARTS[1:]:
+        taken = Counter(names)
+        names = [_join(of_one, parts) if taken[name] > 1 else name for name, of_one in zip(names, phrases, strict=True)]
+    return numbered(names)
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """Names made unique: the second and later of equal ones get the next number that is free."""
+    taken, out = set(names), []
+    seen: Counter[str] = Counter()
+    for name in names:
+        seen[name] += 1
+        unique = name
+        if seen[name] > 1:
+            number = seen[name]
+            while f"{name} ({number})" in taken:
+                number += 1
+            unique = f"{name} ({number})"
+            taken.add(unique)
+        out.append(unique)
+    return out
+
+
+def phrases_of(drivers: Sequence[Driver], terse: Collection[str] = ()) -> list[str]:
+    """The drivers in a marketer's words, no subject twice; of the first two, what the segment does more leads."""
+    phrases: list[tuple[bool, str]] = []
+    subjects = set()
+    for driver in drivers:
+        subject, phrase = phrase_of(driver, terse)
+        if subject.casefold() not in subjects:
+            subjects.add(subject.casefold())
+            phrases.append((driver.higher, phrase))
+    # what people do says more than what they do not do
+    first = sorted(phrases[: PARTS[0]], key=lambda p: not p[0])
+    return [phrase for _, phrase in first + phrases[PARTS[0] :]]
+
+
+def phrase_of(driver: Driver, terse: Collection[str] = ()) -> tuple[str, str]:
+    """What a driver is about, and how the segment differs in it, such as ("fuel", "more fuel")."""
+    if driver.feature in ACTIVITY:
+        high, low = ACTIVITY[driver.feature]
+        return "activity" if driver.kind == "count" or "gap" in driver.feature else driver.feature, (
+            high if driver.higher else low
+        )
+    if driver.kind == "share" and driver.value is not None:
+        return _share(driver, driver.value, terse)
+    field = readable(driver.field or driver.words)
+    if driver.kind == "count":
+        return driver.words, f"{'many' if driver.higher else 'few'} different {field}"
+    return field, f"{'high' if driver.higher else 'low'} {readable(driver.words)}"
+
+
+def _share(driver: Driver, value: str, terse: Collection[str]) -> tuple[str, str]:
+    lift = driver.lift or 0.0
+    if driver.field is None:
+        when = HOURS.get(value, f"on {value}s")
+        return when, f"{'often' if driver.higher else 'rarely'} {when}"
+    subject = _subject(driver.field, value, driver.field in terse)
+    if driver.higher:
+        how = "mostly" if driver.segment >= MOSTLY else "a lot of" if lift >= STRONG else "more"
+    else:
+        how = "hardly any" if lift <= SCARCE else "less"
+    return subject, f"{how} {subject}"
+
+
+def _subject(field: str, value: str, terse: bool) -> str:
+    """A value in words, with the name of its field where it says little alone."""
+    words = readable(value)
+    of_field = re.sub(r"[ _](id|code|no|nr|key)$", "", readable(field))
+    if re.search(r"[^\W\d_]{3,}", value) is None:
+        return f"{of_field} {words}"
+    return f"{words} {of_field}" if terse else words
+
+
+def readable(text: str) -> str:
+    """A column name or value as words: underscores to spaces, SHOUTING to lower case."""
+    text = " ".join(text.replace("_", " ").split())
+    return text.lower() if text.isupper() else text
+
+
+def _join(phrases: Sequence[str], parts: int) -> str:
+    text = ", ".join(phrases[:parts]) or "close to the average"
+    text = text[0].upper() + text[1:]
+    return text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip(" ,") + "…"

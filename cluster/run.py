@@ -1,0 +1,80 @@
+"""Segment everybody: vectors and behaviours in, segments with names and a map out."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cluster.artifact import KIND, VERSION, SegmentProfile, Segments, write_segments
+from cluster.config import SegmentsConfig
+from cluster.fit import Fit, fit
+from cluster.names import names_of, terse_fields
+from cluster.profile import drivers, typical
+from configs.errors import InputError
+from configs.progress import SILENT, Progress
+from embed.artifact import Embeddings
+from store.artifact import is_complete, key_of, read_manifest
+
+if TYPE_CHECKING:
+    from eventlog.behaviour import Behaviour
+
+
+def run(
+    config: SegmentsConfig, embeddings: Embeddings, behaviour: "Behaviour", folder: Path, progress: Progress = SILENT
+) -> Segments:
+    """Find, describe, name and draw the segments, and write them at `folder`; a finished equal artifact is reused.
+
+    Row i of `behaviour` is row i of `embeddings`. Raises InputError where they do not fit or a vector is not finite.
+    """
+    if len(behaviour.matrix) != embeddings.n_customers:
+        raise InputError(
+            f"there are {embeddings.n_customers:,} vectors but behaviours of {len(behaviour.matrix):,} customers; "
+            "both must come from one event log"
+        )
+    # threads do not change the outcome, so they are no part of what it was made from
+    key = key_of(
+        KIND, VERSION, config.model_dump(mode="json", exclude={"threads"}), embeddings.key, fingerprint(behaviour)
+    )
+    if is_complete(folder, KIND, VERSION) and read_manifest(folder).key == key:
+        return Segments.load(folder, deep=False)
+    found = fit(embeddings.vectors, config, progress)
+    with progress.task("Describing segments", None):
+        profiles = describe(found, embeddings, behaviour, config)
+    with progress.task("Drawing the map", None):
+        return write_segments(folder, key, found, profiles, {"embeddings": embeddings.key})
+
+
+def describe(
+    found: Fit, embeddings: Embeddings, behaviour: "Behaviour", config: SegmentsConfig
+) -> list[SegmentProfile]:
+    """A profile per segment, with a name of its own."""
+    labels = found.labels
+    per_segment = drivers(behaviour, labels, len(found.stability), config.drivers)
+    profiles = []
+    for segment, (name, of_one) in enumerate(
+        zip(names_of(per_segment, terse_fields(behaviour.features)), per_segment, strict=True)
+    ):
+        rows = np.flatnonzero(labels == segment)
+        medoids = typical(embeddings.vectors, rows, config.typical)
+        profiles.append(
+            SegmentProfile(
+                id=segment,
+                name=name,
+                size=len(rows),
+                share=len(rows) / len(labels),
+                stability=found.stability[segment],
+                strength=float(found.strength[rows].mean(dtype=np.float64)),
+                drivers=of_one,
+                typical=tuple(embeddings.customers[row] for row in medoids),
+            )
+        )
+    return profiles
+
+
+def fingerprint(behaviour: "Behaviour") -> str:
+    """SHA-256 over the features and the matrix."""
+    digest = hashlib.sha256(repr(behaviour.features).encode())
+    for start in range(0, len(behaviour.matrix), 65_536):
+        digest.update(np.ascontiguousarray(behaviour.matrix[start : start + 65_536]).tobytes())
+    return digest.hexdigest()
