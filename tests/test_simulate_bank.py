@@ -291,6 +291,9 @@ def test_another_bank_or_a_file_is_never_overwritten(bank: Path, tmp_path: Path)
         make(tmp_path / "mine")
     with pytest.raises(InputError, match="is a file"):
         make(tmp_path / "mine" / "thesis.txt")
+    with pytest.raises(InputError, match="no folder can be made"):
+        make(tmp_path / "mine" / "thesis.txt" / "bank")
+    assert digests(tmp_path / "mine").keys() == {"thesis.txt"}
 
 
 def test_a_full_disk_leaves_no_half_written_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,7 +116,10 @@ def _claim(config: SimulateConfig, out: Path) -> None:
             )
     elif out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
         raise ConflictError(f"{out}: is not empty and holds no simulated bank; choose an empty or new folder")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileNotFoundError, NotADirectoryError, FileExistsError):
+        raise InputError(f"{out}: no folder can be made here; give one in an existing folder") from None
     if config.day is None:
         days = config.days
     write_atomic(note, json.dumps({"bank": bank, "days": days}, indent=1, sort_keys=True) + "\n")
