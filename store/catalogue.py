@@ -6,6 +6,7 @@ Everything that changes who may do what, or what is served or sent, writes its a
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -35,7 +36,8 @@ from store.records import (
 from store.tables import AudienceRow, AuditRow, Base, KeyRow, PublicationRow, RunRow
 
 Record = TypeVar("Record")
-PREFIX = "kf"
+SECRET = re.compile(r"kf_(?P<id>[0-9a-f]{12})_[0-9A-Za-z_-]{43}")
+"""Readable prefix, the key's id, 256 random bits."""
 NO_SALT = bytes(16)
 
 
@@ -219,7 +221,7 @@ class Catalogue:
         if not name.strip() or len(name) > 100:
             raise InputError("name: a key needs a name of 1 to 100 characters, so that people know whose it is")
         id, salt = secrets.token_hex(6), secrets.token_bytes(16)
-        secret = f"{PREFIX}_{id}_{secrets.token_urlsafe(32)}"
+        secret = f"kf_{id}_{secrets.token_urlsafe(32)}"
         checked: Role = next(known for known in ROLES if known == role)
         row = KeyRow(id=id, name=name, role=checked, salt=salt, digest=_digest(salt, secret), created=self._now())
         with self._session(write=True) as session:
@@ -229,8 +231,8 @@ class Catalogue:
 
     def find_key(self, secret: str) -> ApiKey | None:
         """The key that `secret` opens; None where it is unknown, wrong or revoked. One look-up by primary key."""
-        parts = secret.split("_", 2)
-        id = parts[1] if len(parts) == 3 and parts[0] == PREFIX else ""
+        shape = SECRET.fullmatch(secret)
+        id = shape["id"] if shape else ""
         with self._session(write=False) as session:
             row = session.get(KeyRow, id)
         # an unknown id costs the same hash and comparison as a known one, and where they differ takes no longer

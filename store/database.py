@@ -31,7 +31,10 @@ def open_database(where: Path | str) -> tuple[Engine, str]:
     if url.get_backend_name() == "sqlite" and not Path(name).parent.is_dir():
         raise NotFoundError(f"{Path(name).parent}: no such folder for the catalogue; name an existing workspace")
     try:
-        engine = create_engine(url, json_serializer=partial(json.dumps, sort_keys=True, allow_nan=False))
+        # a server may have restarted since the last use of a connection, so each is tried before it is handed out
+        ping = url.get_backend_name() == "postgresql"
+        serializer = partial(json.dumps, sort_keys=True, allow_nan=False)
+        engine = create_engine(url, json_serializer=serializer, pool_pre_ping=ping)
     except (ArgumentError, ImportError) as error:
         hint = "; install kinfolk[postgres]" if url.get_backend_name() == "postgresql" else ""
         raise InputError(f"{name}: no database can be opened with this URL ({error}){hint}") from None
