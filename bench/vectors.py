@@ -1,0 +1,35 @@
+"""Synthetic embeddings for benchmarks: unit vectors around centres, written as the real artifact in bounded memory."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from embed.artifact import Embeddings, write_embeddings
+
+PIECE = 1 << 16
+SPREAD = 2.5
+"""Noise around a centre, in units of the centres' own spread: groups overlap, as customers do."""
+
+
+def centre_of(n: int, centres: int, seed: int) -> np.ndarray:
+    """The centre that each of n customers belongs to."""
+    return np.random.default_rng([seed, 0]).integers(0, centres, n)
+
+
+def embeddings(folder: Path, n: int, width: int, seed: int, centres: int = 200) -> Embeddings:
+    """n customers with ids 0 to n - 1."""
+    member = centre_of(n, centres, seed)
+    rng = np.random.default_rng([seed, 1])
+    means = rng.standard_normal((centres, width), dtype=np.float32)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = folder.parent / "scratch.f32"
+    vectors = np.memmap(scratch, dtype=np.float32, mode="w+", shape=(n, width))
+    for start in range(0, n, PIECE):
+        part = member[start : start + PIECE]
+        rows = means[part] + SPREAD * rng.standard_normal((len(part), width), dtype=np.float32)
+        vectors[start : start + PIECE] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    states = np.zeros((n, 1), dtype=np.float32)
+    written = write_embeddings(folder, f"bench-{n}-{width}-{seed}", pl.Series(np.arange(n)), vectors, states, {})
+    scratch.unlink()
+    return written

@@ -1,0 +1,140 @@
+"""Files that go in and out with an audience: lists of customer ids, tables of members and scores.
+
+Spreadsheets run a text cell that begins with = + - or @ as a formula, so that a crafted customer id could act on
+whoever opens the file. Such cells are written with an apostrophe before them and read back without it.
+Parquet has no such cells and stays as it is.
+"""
+
+import codecs
+import csv
+import io
+import os
+from pathlib import Path
+
+import polars as pl
+
+from configs.errors import InputError, storage_errors
+from index.request import CustomerId
+from store.artifact import fsync
+
+COLUMN = "customer_id"
+PARQUET = (".parquet", ".pq")
+FORMULA = r"^('*[=+\-@\t\r])"
+"""Text that a spreadsheet would run, with any apostrophes already before it."""
+ESCAPED = r"^'('*[=+\-@\t\r])"
+DELIMITERS = (",", ";", "\t")
+OTHER_ENCODINGS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+ACCEPTED = f"accepted is UTF-8 CSV with a header line and a column {COLUMN}"
+
+
+def read_ids(path: Path) -> tuple[CustomerId, ...]:
+    """The ids in column customer_id of a CSV or Parquet file, in their order; see `ids_of_csv`.
+
+    Raises InputError where the file is missing, unreadable, empty or has no such column.
+    """
+    try:
+        if path.suffix.lower() in PARQUET:
+            return _ids_of_parquet(path)
+        return ids_of_csv(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; {ACCEPTED}, or a Parquet file with one") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); {ACCEPTED}") from None
+
+
+def ids_of_csv(content: bytes, where: str) -> tuple[str, ...]:
+    """The ids in column customer_id of a CSV, with or without a byte order mark, separated by comma, semicolon or tab.
+
+    They stay text ("007" is not 7 where ids are text); blank cells are left out. `where` names the file in errors.
+    Raises InputError, with line and column where there is one: wrong encoding, not CSV, no such column, no ids.
+    """
+    text = _decoded(content, where)
+    header = text.split("\n", 1)[0]
+    delimiter = max(DELIMITERS, key=header.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        columns = [name.strip() for name in next(reader, [])]
+        if columns.count(COLUMN) != 1:
+            found = "several columns" if columns.count(COLUMN) else "no column"
+            raise InputError(f"{where}: line 1: {found} {COLUMN} among {', '.join(columns[:20]) or 'none'}; {ACCEPTED}")
+        at = columns.index(COLUMN)
+        cells = [row[at] for row in reader if len(row) > at]
+    except csv.Error as error:
+        raise InputError(f"{where}: line {reader.line_num}: not valid CSV ({error}); {ACCEPTED}") from None
+    ids = pl.Series(cells, dtype=pl.String).str.strip_chars().str.replace(ESCAPED, "$1")
+    return tuple(str(customer) for customer in _some(ids.filter(ids != ""), where))
+
+
+def escaped(table: pl.DataFrame) -> pl.DataFrame:
+    """The table with an apostrophe before every text cell that a spreadsheet would take for a formula."""
+    return table.with_columns(pl.col(pl.String).str.replace(FORMULA, "'$1"))
+
+
+def write_table(table: pl.DataFrame, path: Path) -> None:
+    """Write a table as CSV, or as Parquet where the name ends in .parquet; the file is there whole or not at all.
+
+    Raises InputError where `path` is a folder or lies in none, StorageError on a full or read-only disk.
+    """
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise InputError(f"{path}: no file can be written there; name a file in a folder that exists")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with storage_errors(path):
+        try:
+            if path.suffix.lower() in PARQUET:
+                table.write_parquet(beside)
+            else:
+                escaped(table).write_csv(beside)
+            fsync(beside)
+            os.replace(beside, path)
+            fsync(path.absolute().parent)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def _ids_of_parquet(path: Path) -> tuple[CustomerId, ...]:
+    try:
+        table = pl.read_parquet(path)
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"{path}: not a readable Parquet file ({reason}); {ACCEPTED}, or a Parquet file with one"
+        ) from None
+    if COLUMN not in table.columns:
+        raise InputError(f"{path}: no column {COLUMN} among {', '.join(table.columns[:20]) or 'none'}")
+    ids = table[COLUMN]
+    if not (ids.dtype.is_integer() or ids.dtype == pl.String):
+        raise InputError(f"{path}: column {COLUMN} holds {ids.dtype}; accepted are whole numbers and text")
+    return tuple(_some(ids.drop_nulls(), str(path)))
+
+
+def _some(ids: pl.Series, where: str) -> list[CustomerId]:
+    if len(ids) == 0:
+        raise InputError(f"{where}: column {COLUMN} holds no ids; give one customer id a line")
+    return ids.to_list()
+
+
+def _decoded(content: bytes, where: str) -> str:
+    if not content.strip():
+        raise InputError(f"{where}: the file is empty; {ACCEPTED}")
+    for mark, name in OTHER_ENCODINGS.items():
+        if content.startswith(mark):
+            raise InputError(f"{where}: encoded as {name}; {ACCEPTED} (in a spreadsheet: save as 'CSV UTF-8')")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        line = before.count(b"\n") + 1
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", errors="replace")) + 1
+        raise InputError(
+            f"{where}: line {line}, column {column}: byte 0x{content[error.start]:02x} is not UTF-8; {ACCEPTED} "
+            "(in a spreadsheet: save as 'CSV UTF-8')"
+        ) from None
+    if "\x00" in text:
+        line = text[: text.index("\x00")].count("\n") + 1
+        raise InputError(f"{where}: line {line}: holds a zero byte, so it is not text; {ACCEPTED}")
+    return text
