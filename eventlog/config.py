@@ -117,7 +117,7 @@ class PrepareConfig(Config):
     """Values kept per categorical field, the most frequent first; the others share one code."""
     max_bad_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     """A source with a larger share of rows that break the contract is refused as a whole."""
-    memory_mb: Annotated[int, Field(ge=1)] = 1024
+    memory_mb: Annotated[int, Field(ge=1)] = 256
     """Working memory for sorting, in MiB; a larger log is sorted in parts on disk, with the same result."""
 
 
