@@ -4,7 +4,9 @@ The driver at the end runs in a process of its own: it forks once for every file
 its k-th one, and checks what the child left behind; then the same command runs again and must end in the same bytes.
 """
 
+import builtins
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -13,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,6 +76,15 @@ def die_before(k: int) -> None:
                 return
         step()
 
+    really = io.open
+
+    def opened(*args: Any, **options: Any) -> Any:
+        handle = really(*args, **options)
+        if handle.writable():
+            step()  # the file is emptied and nothing is written yet
+        return handle
+
+    io.open = builtins.open = opened
     os.fsync = lambda fd: step()
     sys.addaudithook(hook)
 
