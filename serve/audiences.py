@@ -1,0 +1,196 @@
+"""Audiences as things that stay: made once, kept with their members, found again by id; for HTTP and command line.
+
+    workspace/audiences/<id>/
+      members.parquet   customer_id (as in the source), score, rank; best first
+      report.json       what to expect of it, and what it was made from
+      manifest.json
+
+The id follows from the request and the snapshot, so that asking twice gives the same audience. Customer ids are in
+these files only; the catalogue gets the options, the figures and the hashes.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from configs.errors import ArtifactError, ConflictError, NotFoundError, storage_errors
+from index.audience import Audience, build_audience
+from index.config import AudienceConfig
+from index.request import AudienceRequest
+from serve.snapshot import Snapshot
+from store.artifact import Manifest, create, is_complete, key_of, verify
+from store.catalogue import Catalogue
+from store.workspace import Workspace
+
+KIND, VERSION = "audience", 1
+MEMBERS, REPORT = "members.parquet", "report.json"
+ID = re.compile(r"a-[0-9a-f]{16}")
+UNMATCHED_SHOWN = 100
+"""Unknown seed ids that the report repeats; their number is always given."""
+KEPT = ("population", "eligible", "confidence", "auroc", "recall", "lift", "warnings")
+"""What the catalogue keeps of a report."""
+
+
+@dataclass(frozen=True)
+class StoredAudience:
+    """A finished audience on disk."""
+
+    id: str
+    folder: Path
+    manifest: Manifest
+    report: Mapping[str, Any]
+    """JSON values; see `report_of`."""
+
+    def members(self) -> pl.DataFrame:
+        """customer_id, score, rank of the members, best first."""
+        return pl.read_parquet(self.folder / MEMBERS)
+
+
+def config_of(snapshot: Snapshot) -> AudienceConfig:
+    """How audiences are made of this snapshot: as its recipe said."""
+    return AudienceConfig.model_validate(snapshot.manifest.figures.get("audience") or {})
+
+
+def normal(request: AudienceRequest) -> AudienceRequest:
+    """The request with its ids as text in one order, so that equal lists in any order are one request."""
+    seeds, suppress = (tuple(sorted(map(str, ids))) for ids in (request.seeds, request.suppress))
+    return request.model_copy(update={"seeds": seeds, "suppress": suppress})
+
+
+def id_of(request: AudienceRequest, snapshot: Snapshot, config: AudienceConfig) -> str:
+    """The id of the audience that a request gives over a snapshot."""
+    asked = normal(request).model_dump(mode="json")
+    return "a-" + key_of(KIND, VERSION, snapshot.manifest.key, config.model_dump(mode="json"), asked)
+
+
+def make_audience(
+    request: AudienceRequest, snapshot: Snapshot, workspace: Workspace, catalogue: Catalogue, actor: str
+) -> tuple[StoredAudience, bool]:
+    """The audience of `request`, found again where it was made before; True where it was made now.
+
+    Raises InputError where the request cannot be met, StorageError on a full disk.
+    """
+    config = config_of(snapshot)
+    request = normal(request)
+    id = id_of(request, snapshot, config)
+    if not is_complete(folder_of(workspace, id), KIND, VERSION):
+        audience = build_audience(request, snapshot.embeddings, snapshot.behaviour, config)
+        return store_audience(audience, request, snapshot, workspace, catalogue, actor), True
+    stored = load_audience(workspace, id)
+    _record(stored, workspace, catalogue, actor)
+    return stored, False
+
+
+def store_audience(
+    audience: Audience,
+    request: AudienceRequest,
+    snapshot: Snapshot,
+    workspace: Workspace,
+    catalogue: Catalogue,
+    actor: str,
+) -> StoredAudience:
+    """Keep a built audience and note it in the catalogue. Raises StorageError; nothing half-written stays."""
+    config = config_of(snapshot)
+    id = id_of(request, snapshot, config)
+    folder = folder_of(workspace, id)
+    with _writing(workspace):
+        # another process may have made the same one meanwhile
+        if not is_complete(folder, KIND, VERSION):
+            with create(folder, KIND, VERSION, id.removeprefix("a-")) as writer:
+                audience.member_table().write_parquet(writer.path(MEMBERS))
+                writer.write_json(REPORT, report_of(audience, request, snapshot))
+                writer.parents["snapshot"] = snapshot.manifest.key
+                writer.counts.update(members=len(audience.members), population=snapshot.n_customers)
+    stored = load_audience(workspace, id)
+    _record(stored, workspace, catalogue, actor)
+    return stored
+
+
+def load_audience(workspace: Workspace, id: str) -> StoredAudience:
+    """The audience `id`. Raises NotFoundError where there is none, ArtifactError where it is damaged."""
+    folder = folder_of(workspace, id)
+    if not folder.is_dir():
+        raise NotFoundError(f"no audience {id!r}; `GET /v1/audiences` lists them")
+    manifest = verify(folder, KIND, VERSION)
+    try:
+        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{folder / REPORT}: not readable ({error}); delete {folder} and ask again") from None
+    return StoredAudience(id, folder, manifest, report)
+
+
+def folder_of(workspace: Workspace, id: str) -> Path:
+    """Where the audience `id` is or would be. Raises NotFoundError for what cannot be an id."""
+    if not ID.fullmatch(id):
+        raise NotFoundError(f"no audience {id[:40]!r}; an id is a- and 16 hex digits, `GET /v1/audiences` lists them")
+    return workspace.root / "audiences" / id
+
+
+def report_of(audience: Audience, request: AudienceRequest, snapshot: Snapshot) -> dict[str, Any]:
+    """An audience's report as JSON values: that of index.audience, with the request's options and the snapshot's name.
+
+    `seeds.unmatched` is their number; `seeds.unmatched_ids` repeats the first of them.
+    """
+    report = asdict(audience.report)
+    seeds = report["seeds"]
+    unmatched = seeds.pop("unmatched")
+    seeds["unmatched"] = len(unmatched)
+    seeds["unmatched_ids"] = [id[:100] for id in unmatched[:UNMATCHED_SHOWN]]
+    return {**report, "snapshot": snapshot.name, "request": options_of(request), "seeds_sha256": hash_of(request)}
+
+
+def options_of(request: AudienceRequest) -> dict[str, Any]:
+    """The options of a request without any customer id: lists become their lengths."""
+    return {**request.model_dump(mode="json", exclude={"seeds"}), "suppress": len(request.suppress)}
+
+
+def hash_of(request: AudienceRequest) -> str:
+    """SHA-256 of the seed ids, sorted, one a line: tells whether two requests had the same seeds, and names nobody."""
+    return hashlib.sha256("\n".join(map(str, normal(request).seeds)).encode()).hexdigest()
+
+
+def _record(stored: StoredAudience, workspace: Workspace, catalogue: Catalogue, actor: str) -> None:
+    """Note an audience in the catalogue, once."""
+    try:
+        catalogue.audience(stored.id)
+        return
+    except NotFoundError:
+        pass
+    report = stored.report
+    kept = {name: report[name] for name in KEPT}
+    kept["seeds"] = {name: count for name, count in report["seeds"].items() if name != "unmatched_ids"}
+    with suppress(ConflictError):  # another process noted the same one meanwhile
+        catalogue.save_audience(
+            id=stored.id,
+            actor=actor,
+            snapshot=report["snapshot"],
+            request=report["request"],
+            seeds_sha256=report["seeds_sha256"],
+            size=report["size"],
+            report=kept,
+            result_sha256=stored.manifest.files[MEMBERS]["sha256"],
+            members=(stored.folder / MEMBERS).relative_to(workspace.root).as_posix(),
+        )
+
+
+@contextmanager
+def _writing(workspace: Workspace) -> Iterator[None]:
+    """Wait for and hold the right to write audiences; not the workspace's lock, which a nightly job holds for long."""
+    folder = workspace.root / "audiences"
+    with storage_errors(folder):
+        folder.mkdir(exist_ok=True)
+        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,61 @@
+"""What /openapi.json cannot read off the code: bodies of several types, examples, lists in several formats."""
+
+from typing import Any
+
+from serve.negotiation import MEMBERS
+
+IDS: dict[str, Any] = {"type": "array", "items": {"anyOf": [{"type": "integer"}, {"type": "string"}]}}
+FILE: dict[str, Any] = {"type": "string", "format": "binary", "description": "CSV with a column customer_id"}
+OPTIONS: dict[str, Any] = {
+    "size": {"type": "integer", "minimum": 100, "description": "Customers in the audience"},
+    "include_seeds": {"type": "boolean", "default": False, "description": "Whether seeds may be members themselves"},
+    "seed": {"type": "integer", "minimum": 0, "default": 0, "description": "Seed of all that is drawn at random"},
+}
+
+
+def _body(lists: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["seeds", "size"],
+        "additionalProperties": False,
+        "properties": {"seeds": lists, "suppress": lists, **OPTIONS},
+    }
+
+
+CREATE: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "Seeds and options. With text/csv the body is the seed list, the options are query parameters.",
+        "content": {
+            "application/json": {
+                "schema": _body(IDS),
+                "example": {"seeds": ["17", "42", "1041"], "size": 500, "include_seeds": False},
+            },
+            "multipart/form-data": {"schema": _body(FILE)},
+            "text/csv": {"schema": {"type": "string"}, "example": "customer_id\n17\n42\n1041\n"},
+        },
+    },
+    "parameters": [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "schema": {key: value for key, value in option.items() if key != "description"},
+            "description": f"{option['description']}; only with a text/csv body",
+        }
+        for name, option in OPTIONS.items()
+    ],
+}
+"""The body of POST /v1/audiences."""
+
+MEMBERS_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "All members, best first: customer_id, score, rank",
+        "content": {
+            media_type: {"schema": {"type": "string", "format": "binary" if form == "parquet" else "csv"}}
+            for media_type, form in MEMBERS.items()
+            if form != "json"
+        },
+    }
+}
+"""The formats of a members list."""

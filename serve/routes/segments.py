@@ -1,0 +1,87 @@
+"""Routes about segments."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Query, Response
+
+from cluster.artifact import SegmentProfile
+from serve.problems import FaultsError
+from serve.routes.common import MembersReader, Reader, Served, decode_cursor, encode_cursor, tag
+from serve.schemas import MembersPage, SegmentAnswer, SegmentMember, SegmentsAnswer
+from serve.snapshot import Snapshot
+
+router = APIRouter(prefix="/v1/segments", tags=["segments"])
+LARGEST_PAGE = 10_000
+
+
+@router.get("")
+def read_segments(response: Response, key: Reader, snapshot: Served) -> SegmentsAnswer:
+    """All segments, the largest first, each with what sets it apart, and how many customers are in none."""
+    tag(response, snapshot.name)
+    unassigned = int(np.count_nonzero(snapshot.segments.labels < 0))
+    return SegmentsAnswer(
+        snapshot=snapshot.name,
+        customers=snapshot.n_customers,
+        unassigned=unassigned,
+        unassigned_share=unassigned / snapshot.n_customers,
+        message=snapshot.segments.message or None,
+        segments=[_answer(snapshot, profile) for profile in snapshot.segments.profiles],
+    )
+
+
+@router.get("/{segment}")
+def read_segment(response: Response, key: Reader, snapshot: Served, segment: int) -> SegmentAnswer:
+    """One segment: its size, how stable it is, what sets it apart, typical customers."""
+    profile = snapshot.profile(segment)
+    tag(response, snapshot.name)
+    return _answer(snapshot, profile)
+
+
+@router.get("/{segment}/members")
+def read_members(
+    response: Response,
+    key: MembersReader,
+    snapshot: Served,
+    segment: int,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most customers on a page.")] = 1000,
+    cursor: Annotated[str | None, Query(max_length=4096, description="`next_cursor` of the page before.")] = None,
+) -> MembersPage:
+    """The customers of a segment in order of their ids, a page at a time.
+
+    A page goes on after the last id of the one before, also when another snapshot was published in between: nobody
+    who stayed in the segment is left out or given twice.
+    """
+    rows = snapshot.members(segment)
+    start = 0 if cursor is None else int(np.searchsorted(rows, _row_after(snapshot, segment, cursor)))
+    page = rows[start : start + limit]
+    members = [
+        SegmentMember(customer_id=snapshot.customer(row), strength=float(snapshot.segments.strength[row]))
+        for row in page.tolist()
+    ]
+    more = start + limit < len(rows)
+    tag(response, snapshot.name)
+    return MembersPage(
+        snapshot=snapshot.name,
+        segment=segment,
+        size=len(rows),
+        members=members,
+        next_cursor=encode_cursor(segment, members[-1].customer_id) if more else None,
+    )
+
+
+def _row_after(snapshot: Snapshot, segment: int, cursor: str) -> int:
+    """The first row whose id is above the one that the cursor names; that one may have gone meanwhile."""
+    kind = int if snapshot.customer_type == "integer" else str
+    of, last = decode_cursor(cursor, int, kind)
+    if of != segment:
+        raise FaultsError([f"cursor: it belongs to the pages of segment {of}, not {segment}"])
+    try:
+        return int(snapshot.embeddings.customers.search_sorted(last, side="right"))
+    except (OverflowError, TypeError, ValueError):
+        raise FaultsError(["cursor: not one that a page before gave"]) from None
+
+
+def _answer(snapshot: Snapshot, profile: SegmentProfile) -> SegmentAnswer:
+    return SegmentAnswer(snapshot=snapshot.name, standing=profile.standing, **asdict(profile))

@@ -1,0 +1,85 @@
+"""Runs the HTTP service: one process, uvicorn, stopped gently by SIGTERM or Ctrl-C."""
+
+import ipaddress
+import logging
+import socket
+from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from configs.errors import ConflictError, InputError
+from serve.app import create_app
+from serve.config import ServeConfig
+from store.catalogue import Catalogue
+from store.log import configure
+from store.workspace import Workspace
+
+log = structlog.get_logger("kinfolk.serve")
+
+
+def serve(
+    workspace: Path,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    config: ServeConfig | None = None,
+    catalogue: str | None = None,
+) -> None:
+    """Serve the workspace until stopped; port 0 takes a free one. `catalogue`: path or URL, the configured one if None.
+
+    Without a published snapshot it starts all the same, answers 503 and picks up the first one. Requests in flight
+    are finished on SIGTERM or Ctrl-C, within `shutdown_seconds`.
+
+    Raises NotFoundError (no workspace), ArtifactError (damaged snapshot), ConflictError (port in use), InputError
+    (no such address).
+    """
+    config, opened = config or ServeConfig(), Workspace.open(workspace)
+    configure(json_lines=True)
+    # uvicorn's own words go to the same log, without its chat
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    with listen(host, port) as listener:
+        app = create_app(opened, config, Catalogue(catalogue) if catalogue else None)
+        address, taken = listener.getsockname()[:2]
+        log.info("listening", url=url(address, taken))
+        if not ipaddress.ip_address(address).is_loopback:
+            log.warning("reachable from other machines without TLS: put a TLS proxy in front", address=address)
+        uvicorn.Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=config.shutdown_seconds,
+            )
+        ).run(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises ConflictError where the port is taken, InputError where there is no such address."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (socket.gaierror, UnicodeError):
+        raise InputError(f"{host}: no such address; 127.0.0.1 is this machine only, 0.0.0.0 every network") from None
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+        listener.set_inheritable(True)
+    except OSError as error:
+        listener.close()
+        if error.errno == EADDRINUSE:
+            raise ConflictError(f"port {port} of {host} is in use; stop what uses it, or choose another port") from None
+        if error.errno == EADDRNOTAVAIL:
+            raise InputError(f"{host}: not an address of this machine; 127.0.0.1 always is one") from None
+        if error.errno == EACCES:
+            raise InputError(f"port {port} may not be used without privileges; choose one above 1023") from None
+        raise
+    return listener
+
+
+def url(host: str, port: int) -> str:
+    """The address to open."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
