@@ -90,8 +90,8 @@ STORAGE_FAULTS = {
 }
 TOLD_BY_TEXT = (ENOSPC, EDQUOT, EFBIG, EROFS)
 """Libraries (FAISS, Polars, safetensors) raise errors of their own with only the system's words in them."""
-SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
-"""All that numpy says when a disk fills up under `tofile` and `save`."""
+SHORT_WRITE = re.compile(r"\d+ requested and \d+ written|inline_container.*unexpected pos|failed writing file")
+"""All that numpy (`tofile`, `save`) and torch (`save`) say when a disk fills up under them."""
 
 
 def storage_fault(error: Exception) -> str | None:

@@ -250,6 +250,7 @@ LIBRARY_WORDS = (
     OSError("4096 requested and 512 written"),  # numpy.ndarray.tofile
     RuntimeError("Error in void faiss::FileIOWriter: write error in x: 0 != 1 (No space left on device)"),
     RuntimeError("No space left on device (os error 28)"),  # polars, safetensors
+    RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"),  # torch.save
 )
 """How libraries say that a disk is full, the system's error number or not."""
 
