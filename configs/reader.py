@@ -48,7 +48,11 @@ def read(path: Path, model: type[Model]) -> Model:
 
     Raises RecipeError with every fault: unreadable file, YAML syntax, unknown, missing or ill-typed keys.
     """
-    document = read_document(path)
+    return validate(read_document(path), model, path)
+
+
+def validate(document: dict[str, Any], model: type[Model], path: Path) -> Model:
+    """Make a `model` of a mapping that came from the recipe at `path`. Raises RecipeError with every fault."""
     try:
         return model.model_validate(document, context={"folder": path.parent})
     except ValidationError as error:

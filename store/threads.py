@@ -23,13 +23,19 @@ def available_cpus() -> int:
     return max(1, cores)
 
 
+def _wished() -> int | None:
+    """What was set before, by the user or by an earlier call."""
+    value = os.environ.get("OMP_NUM_THREADS", "")
+    return int(value) if value.isdigit() and int(value) > 0 else None
+
+
 def set_threads(count: int | None = None) -> int:
-    """Let each library use `count` threads (all available cores where None) and return the number.
+    """Let each library use `count` threads and return the number; None keeps what was set before, else all cores.
 
     Libraries that are loaded already are told; those loaded later read the environment, where a number that the
     user has set stays. Nothing is imported for it, so that it costs nothing at the start of every command.
     """
-    threads = count or available_cpus()
+    threads = count or _wished() or available_cpus()
     for name in POOLS:
         if count is None:
             os.environ.setdefault(name, str(threads))

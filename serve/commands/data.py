@@ -1,0 +1,104 @@
+"""Events: checking and preparing them, and simulating a bank's."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from serve.commands.shared import WORKSPACE, JsonOption, RecipeArgument, WorkspaceOption, print_json, print_table
+
+if TYPE_CHECKING:
+    from eventlog.report import CheckReport
+
+app = typer.Typer(no_args_is_help=True, help="Check and prepare events.", rich_markup_mode=None)
+
+
+def register(root: typer.Typer) -> None:
+    """Add the commands to `root`."""
+    root.add_typer(app, name="data")
+    root.command()(simulate)
+
+
+@app.command()
+def check(recipe: RecipeArgument, json: JsonOption = False) -> None:
+    """Read a recipe's events and tell what is wrong with them; writes nothing. Exit code 2 where nothing is usable."""
+    from configs.errors import DataError
+    from eventlog.run import check as check_events
+    from serve.console_progress import console_progress
+    from serve.recipe import load_recipe
+
+    loaded = load_recipe(recipe)
+    with console_progress() as progress:
+        report = check_events(loaded.eventlog, progress)
+    if json:
+        print_json(report.to_json())
+    else:
+        _tell(report)
+    if report.faults:
+        raise DataError("\n".join(report.faults))
+
+
+@app.command()
+def prepare(recipe: RecipeArgument, workspace: WorkspaceOption = WORKSPACE, json: JsonOption = False) -> None:
+    """Check a recipe's events and write them as a sequence store; rows that break the contract go to quarantine."""
+    from eventlog.run import read_report, run
+    from eventlog.sequences import QUARANTINE
+    from serve.console_progress import console_progress
+    from serve.recipe import load_recipe
+    from store.workspace import Workspace
+
+    loaded = load_recipe(recipe)
+    opened = Workspace.create(workspace)
+    with opened.lock(), console_progress() as progress:
+        log = run(loaded.eventlog, opened, progress)
+    report = read_report(log)
+    if json:
+        print_json({"eventlog": log.key, "folder": str(log.folder), **report.to_json()})
+        return
+    _tell(report)
+    typer.echo(f"The log is in {log.folder}.")
+    if report.quarantined:
+        typer.echo(f"Quarantined rows, each with its reason, are in {log.folder / QUARANTINE}.")
+
+
+def _tell(report: "CheckReport") -> None:
+    from eventlog.report import field_rows, reason_rows, source_rows
+
+    titles = ("Sources", "Quarantined", "Fields")
+    for title, rows in zip(titles, (source_rows(report), reason_rows(report), field_rows(report)), strict=True):
+        if rows:
+            print_table(list(rows[0]), [list(row.values()) for row in rows], title=title)
+    for note in report.notes:
+        typer.echo(f"Note: {note}")
+    typer.echo(f"{report.customers:,} customers, {report.kept:,} events.")
+
+
+def simulate(
+    out: Annotated[Path, typer.Option(help="Folder for the bank; the same bank there is added to.")] = Path("bank"),
+    customers: Annotated[int, typer.Option(help="Customers on the first day.")] = 10_000,
+    days: Annotated[int, typer.Option(help="Days to generate.")] = 180,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day (UTC).")] = datetime(2025, 1, 1),
+    day: Annotated[
+        int | None, typer.Option(help="Generate this day alone, counted from 0, with the bytes it has in a whole run.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Simulate a bank's customers with a known truth, as date-partitioned Parquet with a recipe that reads it."""
+    from eventlog.simulate.config import SimulateConfig
+    from eventlog.simulate.run import run
+    from serve.console_progress import console_progress
+
+    config = SimulateConfig.checked(customers=customers, days=days, seed=seed, start=start.date(), day=day)
+    with console_progress() as progress:
+        summary = run(config, out, progress)
+    if json:
+        facts = {"days": summary.days, "customers": summary.customers, "events": summary.events}
+        print_json({"folder": str(summary.folder), "recipe": str(summary.recipe), **facts})
+        return
+    print_table(["source", "events"], [*summary.events.items(), ("all", summary.total)])
+    typer.echo(
+        f"{summary.customers:,} customers over {summary.days:,} days are in {summary.folder}; go on with "
+        f"`kinfolk run {summary.recipe} --workspace DIR`. What is true of them is in {summary.folder / 'truth'}."
+    )

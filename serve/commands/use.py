@@ -1,0 +1,158 @@
+"""Using a snapshot: similar customers, lookalike audiences, segments, exports."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from serve.commands.shared import (
+    WORKSPACE,
+    JsonOption,
+    SnapshotOption,
+    WorkspaceOption,
+    open_workspace,
+    print_json,
+    print_table,
+)
+
+if TYPE_CHECKING:
+    from index.audience import AudienceReport
+
+app = typer.Typer(no_args_is_help=True, help="Write what a snapshot holds to a Parquet file.", rich_markup_mode=None)
+OutArgument = Annotated[Path, typer.Argument(metavar="OUT.parquet", help="Parquet file to write.")]
+
+
+def register(root: typer.Typer) -> None:
+    """Add the commands to `root`."""
+    root.command()(audience)
+    root.command()(similar)
+    root.command()(segments)
+    root.add_typer(app, name="export")
+
+
+def audience(
+    seeds: Annotated[Path, typer.Option(help="CSV or Parquet file with a column customer_id: whom to find more of.")],
+    size: Annotated[int, typer.Option(help="Customers in the audience.")],
+    out: Annotated[Path, typer.Option(help="CSV or Parquet file to write: customer_id, score, rank, best first.")],
+    all_scores: Annotated[
+        Path | None, typer.Option("--all-scores", help="CSV or Parquet file to write: customer_id, score of everybody.")
+    ] = None,
+    suppress: Annotated[
+        Path | None, typer.Option(help="CSV or Parquet file with a column customer_id: who must not be in it.")
+    ] = None,
+    include_seeds: Annotated[bool, typer.Option("--include-seeds", help="Let seeds be members themselves.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all that is drawn at random.")] = 0,
+    workspace: WorkspaceOption = WORKSPACE,
+    snapshot: SnapshotOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Build a lookalike audience, and tell what to expect of it before anything is sent."""
+    from index.request import AudienceRequest
+    from serve.audience_files import AudienceFiles, make_audience
+    from serve.id_lists import read_ids
+
+    suppressed = () if suppress is None else read_ids(suppress)
+    request = AudienceRequest(
+        seeds=read_ids(seeds), size=size, include_seeds=include_seeds, suppress=suppressed, seed=seed
+    )
+    made = make_audience(open_workspace(workspace), request, AudienceFiles(out, all_scores), snapshot)
+    if json:
+        from dataclasses import asdict
+
+        print_json(asdict(made.report))
+    else:
+        _tell(made.report, out)
+
+
+def _tell(report: "AudienceReport", out: Path) -> None:
+    seeds = report.seeds
+    shown = f" ({', '.join(seeds.unmatched[:3])}{', …' if len(seeds.unmatched) > 3 else ''})" if seeds.unmatched else ""
+    low, high = report.recall.low, report.recall.high
+    rows = [
+        ("members", f"{report.size:,} of {report.eligible:,} eligible customers, in {out}"),
+        (
+            "seeds",
+            f"{seeds.matched:,} matched, {len(seeds.unmatched):,} unknown{shown}, {seeds.duplicates:,} duplicates",
+        ),
+        ("scorer", " + ".join(scorer.name for scorer in report.scorers if scorer.used)),
+        ("expected recall", f"{report.recall.value:.1%} ({low:.1%} to {high:.1%})"),
+        ("expected lift", f"{report.lift.value:.2f} ({report.lift.low:.2f} to {report.lift.high:.2f})"),
+        ("ranks seeds", f"AUROC {report.auroc.value:.3f} ({report.auroc.low:.3f} to {report.auroc.high:.3f})"),
+    ]
+    print_table(("", ""), rows)
+    print_table(
+        ("scorer", "AUROC", "recall", "used"),
+        [(s.name, s.auroc, s.recall, s.used) for s in report.scorers],
+        title="Scorers, cross-validated on held-out seeds",
+    )
+    for warning in report.warnings:
+        typer.echo(f"Warning: {warning}", err=True)
+
+
+def similar(
+    customer: Annotated[str, typer.Argument(help="Customer id.")],
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many.")] = 10,
+    workspace: WorkspaceOption = WORKSPACE,
+    snapshot: SnapshotOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List the customers most like one."""
+    import numpy as np
+
+    from serve.snapshot import Snapshot
+
+    opened = Snapshot.load(open_workspace(workspace), snapshot)
+    rows, similarity = opened.index.similar(np.array([opened.row(customer)]), k)
+    found: list[dict[str, Any]] = []
+    for row, value in zip(rows[0], similarity[0], strict=True):
+        if row >= 0:
+            profile = opened.segment_of(int(row))
+            segment = None if profile is None else profile.name
+            found.append({"customer_id": opened.customer(int(row)), "similarity": float(value), "segment": segment})
+    if json:
+        print_json(found)
+    else:
+        print_table(
+            ("customer", "similarity", "segment"),
+            [(str(f["customer_id"]), f["similarity"], f["segment"]) for f in found],
+        )
+
+
+def segments(workspace: WorkspaceOption = WORKSPACE, snapshot: SnapshotOption = None, json: JsonOption = False) -> None:
+    """List the segments: size, stability, and the behaviours that set each apart."""
+    from dataclasses import asdict
+
+    from cluster.artifact import Segments
+
+    opened = Segments.load(open_workspace(workspace).snapshot_folder(snapshot) / "segments")
+    if json:
+        print_json([asdict(profile) for profile in opened.profiles])
+        return
+    rows = [(p.id, p.name, p.size, f"{p.share:.1%}", f"{p.stability:.2f} {p.standing}") for p in opened.profiles]
+    print_table(("segment", "name", "customers", "share", "stability"), rows)
+    if opened.message:
+        typer.echo(opened.message)
+    typer.echo(f"{opened.unassigned_share:.1%} of {len(opened.labels):,} customers are in no segment.")
+    typer.echo(f"The map is {opened.page}.")
+
+
+@app.command("embeddings")
+def export_embeddings(
+    out: OutArgument, workspace: WorkspaceOption = WORKSPACE, snapshot: SnapshotOption = None
+) -> None:
+    """Write customer_id (as in the source) and vector (list of float32)."""
+    from serve.console_progress import console_progress
+    from serve.export import export_embeddings as export
+
+    with console_progress() as progress:
+        count = export(open_workspace(workspace), out, snapshot, progress)
+    typer.echo(f"{count:,} customers are in {out}.")
+
+
+@app.command("segments")
+def export_segments(out: OutArgument, workspace: WorkspaceOption = WORKSPACE, snapshot: SnapshotOption = None) -> None:
+    """Write customer_id, segment (-1: in none) and strength (0 to 1)."""
+    from serve.export import export_segments as export
+
+    count = export(open_workspace(workspace), out, snapshot)
+    typer.echo(f"{count:,} customers are in {out}.")

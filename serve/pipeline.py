@@ -1,0 +1,156 @@
+"""The whole line: check, prepare, train, embed, index, segment, publish.
+
+Every stage is keyed by what goes into it and finds its own finished work again, so that a line that was killed at any
+point, started again, goes on where it stopped and ends with the same bytes.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cluster.artifact
+import cluster.run
+import embed.artifact
+import embed.run
+import eventlog.run
+import index.artifact
+import index.run
+import train.run
+from configs.errors import KinfolkError
+from configs.progress import SILENT, Progress
+from eventlog.artifact import BEHAVIOUR_KIND, BEHAVIOUR_VERSION
+from eventlog.behaviour import Behaviour, behaviour, load_behaviour, write_behaviour
+from eventlog.sequences import EventLog
+from serve.catalogues import open_catalogue
+from serve.recipe import Recipe
+from store.artifact import Manifest, is_complete, key_of, read_manifest
+from store.catalogue import Catalogue
+from store.history import publish
+from store.records import RunStatus
+from store.workspace import SNAPSHOT_VERSION, Workspace
+from train.artifact import Model
+
+ACTOR = "cli"
+
+
+@dataclass(frozen=True)
+class PublishedLine:
+    """What a line made; `Snapshot.load(workspace, line.snapshot)` opens the rest."""
+
+    snapshot: str
+    """Name of the published snapshot."""
+    previous: str | None
+    """Name of the snapshot served before; None where there was none."""
+    log: EventLog
+    model: Model
+    manifest: Manifest
+    """The snapshot's manifest: parents, counts, figures."""
+    seconds: Mapping[str, float]
+    """Wall-clock seconds of every stage in this run; a stage whose work was there already took next to none."""
+
+
+def run_line(recipe: Recipe, workspace: Workspace, progress: Progress = SILENT, actor: str = ACTOR) -> PublishedLine:
+    """Run the whole line of `recipe` and serve what it made.
+
+    Raises ConflictError where another job holds the workspace, and what the stages raise: DataError, ArtifactError,
+    StorageError. Whatever happens, the snapshot that was served before stays served until the new one is complete.
+    """
+    with workspace.lock(), open_catalogue(workspace) as catalogue:
+        catalogue.interrupt_runs()
+        with _recorded(catalogue, recipe) as noted:
+            line = _Line(recipe, workspace, progress)
+            log, model, key = line.made()
+            with line.timed("publish"), progress.task("Publishing", total=None):
+                publication = publish(
+                    workspace,
+                    catalogue,
+                    key,
+                    parents={"eventlog": log.key, "model": model.key},
+                    counts={"customers": log.n_customers, "events": log.n_events},
+                    figures={"audience": recipe.audience.model_dump(mode="json")},
+                    actor=actor,
+                    run_id=noted.run,
+                )
+            name = publication.snapshot
+            noted.notes = {"eventlog_key": log.key, "model_key": model.key, "snapshot": name}
+            noted.notes["figures"] = {"seconds": {stage: round(took, 3) for stage, took in line.seconds.items()}}
+            return PublishedLine(name, publication.previous, log, model, workspace.manifest(name), line.seconds)
+
+
+@dataclass
+class _Run:
+    """A run as the catalogue knows it, and what to note at its end."""
+
+    run: int
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def _recorded(catalogue: Catalogue, recipe: Recipe) -> Iterator[_Run]:
+    """Note a run in the catalogue, however it ends."""
+    run = _Run(catalogue.record_run("run", recipe_hash=recipe.fingerprint()).id)
+    try:
+        yield run
+    except BaseException as error:
+        with suppress(KinfolkError):  # a full disk takes no note either; the error itself is what matters
+            status: RunStatus = "failed" if isinstance(error, Exception) else "interrupted"
+            catalogue.finish_run(run.run, status, figures={"error": type(error).__name__})
+        raise
+    catalogue.finish_run(run.run, "succeeded", **run.notes)
+
+
+class _Line:
+    """One run over a workspace whose lock is held."""
+
+    def __init__(self, recipe: Recipe, workspace: Workspace, progress: Progress) -> None:
+        self.recipe, self.workspace, self.progress = recipe, workspace, progress
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Time one stage."""
+        started = time.perf_counter()
+        yield
+        self.seconds[stage] = time.perf_counter() - started
+
+    def made(self) -> tuple[EventLog, Model, str]:
+        """Make what is not there yet, up to the parts of the snapshot; returns the snapshot's key too."""
+        with self.timed("prepare"):
+            log = eventlog.run.run(self.recipe.eventlog, self.workspace, self.progress)
+        with self.timed("train"):
+            model = train.run.run(self.recipe.train, log, self.workspace, self.progress)
+        key = snapshot_key(self.recipe, log, model)
+        if not is_complete(self.workspace.snapshots / f"s-{key}", "snapshot", SNAPSHOT_VERSION):
+            self.parts(log, model, self.workspace.staging / key)
+        return log, model, key
+
+    def parts(self, log: EventLog, model: Model, folder: Path) -> None:
+        """Make the parts of a snapshot in `folder`, each a finished artifact."""
+        with self.timed("embed"):
+            embeddings = embed.run.run(self.recipe.embed, model, log, folder / "embeddings", self.progress)
+        with self.timed("behaviour"):
+            behaviours = behaviour_of(log, folder / "behaviour", self.progress)
+        with self.timed("index"):
+            index.run.run(self.recipe.index, embeddings, folder / "index", self.progress)
+        with self.timed("segment"):
+            cluster.run.run(self.recipe.segments, embeddings, behaviours, folder / "segments", self.progress)
+
+
+def snapshot_key(recipe: Recipe, log: EventLog, model: Model) -> str:
+    """The key of the snapshot that `recipe` makes of a log and a model: everything that its bytes depend on."""
+    formats = [embed.artifact.VERSION, BEHAVIOUR_VERSION, index.artifact.VERSION, cluster.artifact.VERSION]
+    sections = recipe.model_dump(mode="json", include={"embed", "index", "audience", "segments"})
+    return key_of("snapshot", SNAPSHOT_VERSION, formats, sections, log.key, model.key)
+
+
+def behaviour_of(log: EventLog, folder: Path, progress: Progress = SILENT) -> Behaviour:
+    """The hand-made features of every customer at `folder`; made where they are not there yet."""
+    key = key_of(BEHAVIOUR_KIND, BEHAVIOUR_VERSION, log.key)
+    if is_complete(folder, BEHAVIOUR_KIND, BEHAVIOUR_VERSION) and read_manifest(folder).key == key:
+        return load_behaviour(folder)
+    with progress.task("Describing behaviour", total=None):
+        write_behaviour(behaviour(log), key, folder, {"eventlog": log.key})
+    return load_behaviour(folder)
