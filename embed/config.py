@@ -1,0 +1,14 @@
+"""Settings of embedding."""
+
+from pydantic import Field
+
+from configs.reader import Config
+
+
+class EmbedConfig(Config):
+    """How histories become vectors; nothing here changes the vectors."""
+
+    batch_events: int = Field(100_000, ge=1000)
+    """Events encoded at once; memory grows with it, and customers of similar length go together."""
+    threads: int = Field(0, ge=0)
+    """Threads of the computation on a CPU; 0: one per core."""

@@ -1,0 +1,41 @@
+"""States as rows of float32, the form in which they are stored.
+
+A time in microseconds does not fit a float32, so it is kept as day, second of the day and microsecond of the second, each exact.
+
+Shapes: S customers, P cells, H hidden width.
+"""
+
+import numpy as np
+
+from train.encoder import Encoder, State
+
+DAY, SECOND = 86_400_000_000, 1_000_000
+CLOCK = 8
+
+
+def state_width(encoder: Encoder) -> int:
+    """Width of a stored state: clock, hidden state, pools."""
+    return CLOCK + encoder.hidden + encoder.layout.cells
+
+
+def to_rows(state: State) -> np.ndarray:
+    """States as float32 [S, width]."""
+    times = [part for column in (2, 3) for part in _split(state.clock[:, column].astype(np.int64))]
+    clock = np.stack([state.clock[:, 0], state.clock[:, 1], *times], axis=1)
+    return np.concatenate([clock, state.hidden, state.cells], axis=1, dtype=np.float32, casting="unsafe")
+
+
+def from_rows(rows: np.ndarray, encoder: Encoder) -> State:
+    """The states of float32 rows [S, width]."""
+    clock = rows[:, :CLOCK].astype(np.float64)
+    first, last = (clock[:, i] * DAY + clock[:, i + 1] * SECOND + clock[:, i + 2] for i in (2, 5))
+    hidden = np.ascontiguousarray(rows[:, CLOCK : CLOCK + encoder.hidden], np.float32)
+    return State(
+        rows[:, CLOCK + encoder.hidden :].astype(np.float64),
+        np.stack([clock[:, 0], clock[:, 1], first, last], axis=1),
+        hidden,
+    )
+
+
+def _split(time: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return time // DAY, time % DAY // SECOND, time % SECOND

@@ -1,0 +1,168 @@
+"""The encoder: a recurrent body over event vectors, pools beside it, and a head that joins both into one vector.
+
+Everything the vector needs is a fixed-size state, so that `state + new events -> state, vector` equals encoding the whole
+history again. Nothing here pads, drops or normalises over a batch: a vector never depends on its batch mates.
+
+Shapes: N events, S sequences, W event width, H hidden width, F features, D vector width.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence
+
+from eventlog.sequences import EventLog
+from train.packing import Packed
+from train.pools import Layout, clock_features, features
+from train.recurrence import scan
+from train.scales import DAY, HOUR, Scales, gap_logs
+
+
+@dataclass(frozen=True)
+class EventTensors:
+    """Inputs of N events in packed order."""
+
+    codes: Tensor
+    """int64 [N, categorical fields], within each field's vocabulary."""
+    numbers: Tensor
+    """float32 [N, 2 * numeric fields + 1]: standardised signed logs (0 where absent), present flags, gap."""
+    clock: Tensor
+    """int64 [N, 3]: hour of day, weekday, day of month - 1."""
+
+    def to(self, device: torch.device) -> "EventTensors":
+        """The same on a device."""
+        return EventTensors(self.codes.to(device), self.numbers.to(device), self.clock.to(device))
+
+
+def event_tensors(log: EventLog, scales: Scales, packed: Packed, first_rows: np.ndarray) -> EventTensors:
+    """Read the packed rows of a log. `first_rows` [S] is the log's row of each sequence's customer's very first event."""
+    rows = packed.rows
+    codes = np.asarray(log.codes[rows]).astype(np.int64)
+    codes = np.where(codes >= np.asarray(scales.vocabulary), 1, codes)
+    z = scales.standardised(scales.numbers(np.asarray(log.values[rows])))
+    present = np.isfinite(z)
+    time = np.asarray(log.time[rows])
+    previous = np.where(rows == first_rows[packed.sequence], time, np.asarray(log.time[np.maximum(rows - 1, 0)]))
+    gap = (gap_logs(time, previous) - scales.gap_mean) / scales.gap_deviation
+    day = (time // DAY).astype("datetime64[D]")
+    month_day = (day - day.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64)
+    clock = np.stack([time // HOUR % 24, (time // DAY + 3) % 7, month_day], axis=1)
+    numbers = np.concatenate([np.where(present, z, 0), present, gap[:, None]], axis=1).astype(np.float32)
+    return EventTensors(torch.from_numpy(codes), torch.from_numpy(numbers), torch.from_numpy(clock))
+
+
+class EventEncoder(nn.Module):
+    """Event vector [N, W]: the sum of its fields' embeddings and a projection of its numbers, layer-normalised."""
+
+    def __init__(self, scales: Scales, width: int) -> None:
+        super().__init__()
+        self.tables = nn.ModuleList(nn.Embedding(size, width) for size in scales.vocabulary)
+        self.clock = nn.ModuleList(nn.Embedding(size, width) for size in (24, 7, 31))
+        self.numbers = nn.Linear(2 * len(scales.units) + 1, width)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, events: EventTensors) -> Tensor:
+        """Event vectors of packed events."""
+        x: Tensor = self.numbers(events.numbers)
+        for f, table in enumerate(self.tables):
+            x = x + table(events.codes[:, f])
+        for c, table in enumerate(self.clock):
+            x = x + table(events.clock[:, c])
+        out: Tensor = self.norm(x)
+        return functional.gelu(out)
+
+
+class Body(nn.Module):
+    """The recurrent body: packed events and a hidden state in, hidden states out."""
+
+    def __init__(self, scales: Scales, event_width: int, hidden: int) -> None:
+        super().__init__()
+        self.events = EventEncoder(scales, event_width)
+        self.gru = nn.GRU(event_width, hidden)
+
+    def forward(self, events: EventTensors, packed: Packed, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Hidden states after every event [N, H] (packed order) and after the last one [S, H] (caller's order)."""
+        vectors = self.events(events)
+        order = torch.from_numpy(packed.order).to(vectors.device)
+        start = vectors.new_zeros(len(order), self.gru.hidden_size) if state is None else state[order].to(vectors.dtype)
+        if vectors.is_cuda:
+            run = PackedSequence(vectors, torch.tensor(packed.sizes))
+            out, last = self.gru(run, start[None])
+            hidden, last = out.data, last[0]
+        else:
+            hidden, last = scan(self.gru, vectors, start, packed.sizes)
+        return hidden, torch.empty_like(last).index_copy(0, order, last)
+
+
+class Head(nn.Module):
+    """Standardises features, weighs each by its reliability, projects and normalises: features [S, F] -> vectors [S, D].
+
+    Fitted in closed form (train/head.py); its numbers are buffers, saved with the weights.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    weight: Tensor
+    projection: Tensor
+
+    def __init__(self, feature_count: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(feature_count))
+        self.register_buffer("scale", torch.ones(feature_count))
+        self.register_buffer("weight", torch.ones(feature_count))
+        self.register_buffer("projection", torch.zeros(feature_count, width))
+
+    def standardised(self, x: Tensor) -> Tensor:
+        """Features [S, F] centred, divided, clipped and weighed."""
+        return ((x - self.mean) / self.scale).clamp(-4, 4) * self.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Unit vectors [S, D] of features [S, F]."""
+        return functional.normalize(self.standardised(x) @ self.projection, dim=1, eps=1e-6)
+
+
+@dataclass
+class State:
+    """Everything carried for S customers, row by row."""
+
+    cells: np.ndarray
+    """float64 [S, P], pools."""
+    clock: np.ndarray
+    """float64 [S, 4]: events, active days, first and last time."""
+    hidden: np.ndarray
+    """float32 [S, H]."""
+
+
+class Encoder(nn.Module):
+    """Body, pools and head. `features_of(state)` then `head` give the vector."""
+
+    prior: Tensor
+
+    def __init__(
+        self, scales: Scales, layout: Layout, event_width: int, hidden: int, width: int, strength: float
+    ) -> None:
+        super().__init__()
+        self.scales, self.layout, self.strength = scales, layout, strength
+        self.body = Body(scales, event_width, hidden)
+        self.hidden, self.width = hidden, width
+        self.register_buffer("prior", torch.zeros(layout.cells, dtype=torch.float64))
+        self.pool_features = sum(b.size for b in layout.blocks) + len(layout.totals) + 5
+        self.head = Head(self.pool_features + hidden, width)
+
+    def features_of_pools(self, cells: np.ndarray, clock: np.ndarray) -> np.ndarray:
+        """Pool features float32 [S, F - H]."""
+        pools = features(self.layout, cells, self.prior.numpy(), self.strength)
+        return np.concatenate([pools, clock_features(clock, self.scales.reference)], axis=1)
+
+    def features_of(self, state: State) -> np.ndarray:
+        """All features float32 [S, F]: pools, clock, hidden state."""
+        return np.concatenate([self.features_of_pools(state.cells, state.clock), state.hidden], axis=1)
+
+    @torch.no_grad()
+    def vectors(self, state: State) -> np.ndarray:
+        """Unit vectors float32 [S, D] of states."""
+        out: np.ndarray = self.head(torch.from_numpy(self.features_of(state)).to(self.head.mean.device)).cpu().numpy()
+        return out

@@ -1,0 +1,215 @@
+"""Pools: exact, additive statistics of a history, and the features read off them.
+
+Every event adds to a few cells (one for its value in each field, one for its number's bin, one for the hour, …), so
+`pool + new events -> pool` is an addition, and the pool of a whole history does not depend on how it was cut. The features
+are shares (square roots, Hellinger's transform) and means, both drawn towards the population's by a prior of a few events,
+so that a customer with one event has sensible ones.
+
+Shapes: E events, N customers, P cells, F features.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from eventlog.sequences import EventLog
+from train.config import PoolConfig
+from train.scales import DAY, HOUR, Scales, gap_logs
+
+
+@dataclass(frozen=True)
+class Block:
+    """A run of cells that is normalised together."""
+
+    kind: Literal["share", "mean"]
+    start: int
+    size: int
+    weights: int = -1
+    """Start of the cells that count what a mean's cells sum up."""
+
+
+@dataclass(frozen=True)
+class Events:
+    """Raw columns of E events, in any order, with the customer each belongs to."""
+
+    owner: np.ndarray
+    """int64 [E], 0 .. N-1."""
+    codes: np.ndarray
+    """uint16 [E, C]."""
+    values: np.ndarray
+    """float32 [E, V], NaN where absent."""
+    time: np.ndarray
+    """int64 [E], microseconds UTC."""
+    previous: np.ndarray
+    """int64 [E], time of the customer's event before, its own time for a first event."""
+
+
+class Layout:
+    """Which cell means what, for a log's fields and a configuration."""
+
+    def __init__(self, scales: Scales, config: PoolConfig) -> None:
+        self.scales, self.config = scales, config
+        self.blocks: list[Block] = []
+        self.cells = 0
+        kept = [min(size, config.values + 2) for size in scales.vocabulary]
+        self.kept = kept
+        self.fields = [self._share(size) for size in kept]
+        self.bins = [self._share(len(edges) + 1) for edges in scales.edges]
+        self.hour, self.weekday, self.month_day = self._share(24), self._share(7), self._share(31)
+        self.gap = self._share(len(scales.gap_edges) + 1)
+        self.moments = [self._mean(2, self._plain(1)) for _ in scales.edges]
+        self.totals = [self._plain(1) for _ in scales.edges]
+        small = [f for f, size in enumerate(kept) if size <= config.crossed_fields]
+        self.day_parts = {f: self._share(kept[f] * 6) for f in small}
+        self.weekends = {f: self._share(kept[f] * 2) for f in small}
+        self.crossed = {}
+        for f, size in enumerate(kept):
+            crossed = min(size, config.crossed_values)
+            for v in range(len(scales.edges)):
+                if crossed:
+                    counts = self._plain(crossed)
+                    self.crossed[f, v] = (self._mean(crossed, counts), counts, crossed)
+
+    def _plain(self, size: int) -> int:
+        start = self.cells
+        self.cells += size
+        return start
+
+    def _share(self, size: int) -> int:
+        start = self._plain(size)
+        self.blocks.append(Block("share", start, size))
+        return start
+
+    def _mean(self, size: int, weights: int) -> int:
+        start = self._plain(size)
+        self.blocks.append(Block("mean", start, size, weights))
+        return start
+
+
+def additions(layout: Layout, events: Events) -> list[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+    """What E events add: a list of (rows into the events or all, cells, amounts or None for 1)."""
+    scales = layout.scales
+    every = np.arange(len(events.time))
+    logs = scales.numbers(events.values)
+    z = scales.standardised(logs)
+    hour = events.time // HOUR % 24
+    day = events.time // DAY
+    weekday = (day + 3) % 7
+    month_day = (
+        day.astype("datetime64[D]") - day.astype("datetime64[D]").astype("datetime64[M]").astype("datetime64[D]")
+    ).astype(np.int64)
+    gaps = gap_logs(events.time, events.previous)
+    out: list[tuple[np.ndarray, np.ndarray, np.ndarray | None]] = [
+        (every, layout.hour + hour, None),
+        (every, layout.weekday + weekday, None),
+        (every, layout.month_day + month_day, None),
+        (every, layout.gap + np.searchsorted(np.asarray(scales.gap_edges), gaps), None),
+    ]
+    for v, edges in enumerate(scales.edges):
+        here = np.flatnonzero(np.isfinite(logs[:, v]))
+        number = z[here, v].astype(np.float64)
+        out.append((here, layout.bins[v] + np.searchsorted(np.asarray(edges), logs[here, v]), None))
+        out.append((here, np.full(len(here), layout.moments[v] - 1), None))
+        out.append((here, np.full(len(here), layout.moments[v]), number))
+        out.append((here, np.full(len(here), layout.moments[v] + 1), number**2))
+        out.append((here, np.full(len(here), layout.totals[v]), events.values[here, v] / scales.units[v]))
+    for f, size in enumerate(layout.kept):
+        code = events.codes[:, f].astype(np.int64)
+        code = np.where(code >= size, 1, code)
+        here = np.flatnonzero(code > 0)
+        code = code[here]
+        out.append((here, layout.fields[f] + code, None))
+        if f in layout.day_parts:
+            out.append((here, layout.day_parts[f] + code * 6 + hour[here] // 4, None))
+            out.append((here, layout.weekends[f] + code * 2 + (weekday[here] >= 5), None))
+        for v in range(len(scales.edges)):
+            if (f, v) in layout.crossed:
+                start, counts, crossed = layout.crossed[f, v]
+                inside = (code < crossed) & np.isfinite(logs[here, v])
+                rows = here[inside]
+                out.append((rows, counts + code[inside], None))
+                out.append((rows, start + code[inside], z[rows, v]))
+    return out
+
+
+def pool(layout: Layout, events: Events, customers: int) -> np.ndarray:
+    """Cells float64 [N, P] that the events add up to."""
+    base = events.owner * layout.cells
+    parts = additions(layout, events)
+    where = np.concatenate([base[rows] + cells for rows, cells, _ in parts])
+    amounts = np.concatenate([np.ones(len(rows)) if add is None else add for rows, _, add in parts])
+    return np.bincount(where, amounts, minlength=customers * layout.cells).reshape(customers, layout.cells)
+
+
+def population(layout: Layout, cells: np.ndarray) -> np.ndarray:
+    """The prior [P]: shares within each share block, means within each mean block, over all customers of `cells` [N, P]."""
+    total = cells.sum(0)
+    prior = np.zeros(layout.cells)
+    for block in layout.blocks:
+        inside = slice(block.start, block.start + block.size)
+        if block.kind == "share":
+            prior[inside] = total[inside] / max(total[inside].sum(), 1e-9)
+        else:
+            weight = total[block.weights : block.weights + (block.size if _own_weights(layout, block) else 1)]
+            prior[inside] = total[inside] / np.maximum(weight, 1e-9)
+    return prior
+
+
+def _own_weights(layout: Layout, block: Block) -> bool:
+    """Whether each cell of a mean block has a counting cell of its own (crossed means), or all share one (moments)."""
+    return block.start - block.weights == block.size
+
+
+def features(layout: Layout, cells: np.ndarray, prior: np.ndarray, strength: float) -> np.ndarray:
+    """Features float32 [N, F] of cells [N, P]: root shares and means, each mixed with `strength` events of the prior."""
+    columns = []
+    for block in layout.blocks:
+        inside = slice(block.start, block.start + block.size)
+        amounts = cells[:, inside]
+        if block.kind == "share":
+            total = amounts.sum(1, keepdims=True)
+            columns.append(np.sqrt((amounts + strength * prior[inside]) / (total + strength)))
+            continue
+        own = _own_weights(layout, block)
+        weight = cells[:, block.weights : block.weights + (block.size if own else 1)]
+        mean = (amounts + strength * prior[inside]) / (weight + strength)
+        if not own:  # mean and mean square: the second becomes a deviation
+            mean = np.stack([mean[:, 0], np.sqrt(np.maximum(mean[:, 1] - mean[:, 0] ** 2, 0))], axis=1)
+        columns.append(mean)
+    totals = cells[:, layout.totals]
+    columns.append(np.copysign(np.log1p(np.abs(totals)), totals))
+    return np.concatenate(columns, axis=1).astype(np.float32)
+
+
+def clock_features(clock: np.ndarray, reference: int) -> np.ndarray:
+    """Features float32 [N, 5] of the clock [N, 4] (events, active days, first and last time in microseconds)."""
+    events, days = clock[:, 0], clock[:, 1]
+    span = (clock[:, 3] - clock[:, 2]) / DAY
+    silent = np.maximum(reference - clock[:, 3], 0) / DAY
+    return np.stack(
+        [np.log1p(events), np.log1p(days), np.log(events / np.maximum(days, 1)), np.log1p(span), np.log1p(silent)],
+        axis=1,
+    ).astype(np.float32)
+
+
+def gather(log: EventLog, customers: np.ndarray, begin: np.ndarray, end: np.ndarray) -> Events:
+    """Events begin[i] .. end[i] (rows of the log) of each customer, owners numbered by position in `customers`."""
+    lengths = end - begin
+    owner = np.repeat(np.arange(len(customers)), lengths)
+    rows = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths) + np.repeat(begin, lengths)
+    time = np.asarray(log.time[rows])
+    first = rows == log.offsets[customers][owner]
+    previous = np.where(first, time, np.asarray(log.time[np.maximum(rows - 1, 0)]))
+    return Events(owner, np.asarray(log.codes[rows]), np.asarray(log.values[rows]), time, previous)
+
+
+def clock(events: Events, customers: int) -> np.ndarray:
+    """Clock float64 [N, 4]: events, active days, first and last time. Events of a customer must stand in time order."""
+    count = np.bincount(events.owner, minlength=customers)
+    last = np.cumsum(count) - 1
+    day = events.time // DAY
+    new_day = np.ones(len(day), bool)
+    new_day[1:] = (day[1:] != day[:-1]) | (events.owner[1:] != events.owner[:-1])
+    days = np.bincount(events.owner, new_day, minlength=customers)
+    return np.stack([count, days, events.time[last - count + 1], events.time[last]], axis=1).astype(np.float64)

@@ -1,0 +1,206 @@
+"""The training run: scales, body, head, artifact; resumed from its last epoch after a kill, with the same weights."""
+
+import logging
+import os
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from configs.errors import DataError, storage_errors
+from configs.progress import SILENT, Progress
+from eventlog.sequences import EventLog
+from store.artifact import is_complete, key_of
+from store.threads import set_threads
+from store.workspace import Workspace
+from train.artifact import KIND, VERSION, Model, new_encoder, write_model
+from train.config import TrainConfig
+from train.encode import length_buckets, states
+from train.encoder import Encoder
+from train.head import RELIABLE_EVENTS, fit_head, reliability, standardisation
+from train.pools import clock, gather, pool, population
+from train.scales import fit_scales
+
+FEWEST_CUSTOMERS = 20
+ALGORITHM = 1
+"""Raised when the same settings and data would give other weights, so that a finished model is not reused."""
+
+
+def model_key(config: TrainConfig, log: EventLog) -> str:
+    """Key of the model that `run` makes of these settings and this log."""
+    return key_of(KIND, VERSION, ALGORITHM, config.model_dump(mode="json", exclude={"accelerator", "threads"}), log.key)
+
+
+def run(config: TrainConfig, log: EventLog, workspace: Workspace, progress: Progress = SILENT) -> Model:
+    """Train an encoder on a log, or return the finished one of the same settings and log.
+
+    Raises DataError where the log has too few customers or fields to learn from.
+    """
+    key = model_key(config, log)
+    folder = workspace.models / key
+    if is_complete(folder, KIND, VERSION):
+        return Model.load(folder, deep=False)
+    if log.n_customers < FEWEST_CUSTOMERS:
+        raise DataError(f"the log has {log.n_customers} customers; training needs at least {FEWEST_CUSTOMERS}")
+    set_threads(config.threads or None)
+    rng = np.random.default_rng([config.seed, 11])
+    sample = np.sort(rng.permutation(log.n_customers)[: config.head_customers])
+    encoder = initial_encoder(config, log, sample, progress)
+    scratch = workspace.models / f".{key}.training"
+    history = train_body(config, log, encoder, scratch, progress)
+    explained = fit_whole_head(config, log, encoder, sample, progress)
+    figures = {"head_variance_kept": round(explained, 4), "epochs": len(history)}
+    model = write_model(folder, key, encoder, config, log, history, figures)
+    shutil.rmtree(scratch, ignore_errors=True)
+    return model
+
+
+def initial_encoder(config: TrainConfig, log: EventLog, sample: np.ndarray, progress: Progress) -> Encoder:
+    """An untrained encoder with fitted scales, population prior and standardised pools."""
+    with progress.task("Learning scales", len(sample)) as advance, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        encoder = new_encoder(fit_scales(log, config), config)
+        cells = pooled(encoder, log, sample, log.offsets[sample], log.offsets[sample + 1])[0]
+        encoder.prior.copy_(torch.from_numpy(population(encoder.layout, cells)))
+        whole = encoder.features_of_pools(*pooled(encoder, log, sample, log.offsets[sample], log.offsets[sample + 1]))
+        mean, scale = standardisation(whole)
+        encoder.head.mean[: whole.shape[1]] = torch.from_numpy(mean)
+        encoder.head.scale[: whole.shape[1]] = torch.from_numpy(scale)
+        begin, middle, end, long = halves(log, sample)
+        if len(long) >= 32:
+            parts = [
+                encoder.features_of_pools(*pooled(encoder, log, long, a, b))
+                for a, b in ((begin, middle), (middle, end))
+            ]
+            encoder.head.weight[: whole.shape[1]] = torch.from_numpy(reliability(*parts))
+        advance(len(sample))
+    return encoder
+
+
+def pooled(
+    encoder: Encoder, log: EventLog, customers: np.ndarray, begin: np.ndarray, end: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pools [S, P] and clocks [S, 4] of the given events, a thousand customers at a time."""
+    cells, clocks = np.empty((len(customers), encoder.layout.cells)), np.empty((len(customers), 4))
+    for i in range(0, len(customers), 1000):
+        part = slice(i, i + 1000)
+        events = gather(log, customers[part], begin[part], end[part])
+        count = len(customers[part])
+        cells[part], clocks[part] = pool(encoder.layout, events, count), clock(events, count)
+    return cells, clocks
+
+
+def halves(log: EventLog, sample: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Begin, middle and end rows of the sampled customers whose halves are long enough, and those customers."""
+    begin, end = log.offsets[sample], log.offsets[sample + 1]
+    long = end - begin >= RELIABLE_EVENTS
+    return begin[long], (begin[long] + end[long]) // 2, end[long], sample[long]
+
+
+def fit_whole_head(
+    config: TrainConfig, log: EventLog, encoder: Encoder, sample: np.ndarray, progress: Progress
+) -> float:
+    """Fit the head on pools and hidden states of the sampled customers; returns the share of variance it keeps."""
+    encoder.eval()
+    begin, middle, end, long = halves(log, sample)
+    runs = [(sample, log.offsets[sample], log.offsets[sample + 1]), (long, begin, middle), (long, middle, end)]
+    with progress.task("Fitting the head", sum(len(customers) for customers, _, _ in runs)) as advance:
+        read = []
+        for customers, first, stop in runs:
+            rows = np.zeros((len(customers), encoder.head.mean.numel()), np.float32)
+            for part in length_buckets(stop - first):
+                rows[part] = encoder.features_of(states(encoder, log, customers[part], first[part], stop[part]))
+                advance(len(part))
+            read.append(rows)
+    fit = fit_head(*read, config.width, config.seed)
+    for name in ("mean", "scale", "weight", "projection"):
+        getattr(encoder.head, name).copy_(torch.from_numpy(getattr(fit, name)))
+    return fit.explained
+
+
+def train_body(
+    config: TrainConfig, log: EventLog, encoder: Encoder, scratch: Path, progress: Progress
+) -> list[dict[str, float]]:
+    """Train the recurrent body with Lightning and leave its best weights in `encoder`; returns the losses per epoch."""
+    import pytorch_lightning as lightning
+    from pytorch_lightning.callbacks import EarlyStopping
+
+    from train.checkpoint import BestWeights, LastEpoch, resumable
+    from train.module import Report, Slices, Training
+
+    shuffled = np.random.default_rng([config.seed, 12]).permutation(log.n_customers)
+    held_out = np.sort(shuffled[: max(int(config.validation_share * log.n_customers), 2)])
+    training = np.sort(shuffled[len(held_out) :])
+    lengths = np.minimum(np.diff(log.offsets)[training], sum(config.slice_events) / 2)
+    per_step = float(lengths.mean()) * config.slices * min(config.batch_customers, len(training))
+    steps = max(int(config.epoch_events / per_step), 1)
+    with torch.random.fork_rng(devices=[]), _quiet():
+        torch.manual_seed(config.seed)
+        module = Training(encoder, config, steps)
+        data = Slices(log, encoder, config, training, held_out, steps)
+        with storage_errors(scratch), progress.task("Training", config.epochs * steps) as advance:
+            scratch.mkdir(parents=True, exist_ok=True)
+            last = resumable(scratch)
+            if last:
+                advance(steps * len(last.history))
+            best = BestWeights(scratch)
+            trainer = lightning.Trainer(
+                **_trainer_settings(config, scratch),
+                callbacks=[
+                    EarlyStopping("validation_loss", patience=config.patience),
+                    best,
+                    LastEpoch(scratch),
+                    Report(advance),
+                ],
+            )
+            if not (last and last.stopped):
+                trainer.fit(module, data, ckpt_path=str(last.path) if last else None)
+            best.restore(module)
+    encoder.to("cpu")
+    return last.history if last and last.stopped else module.history
+
+
+def _trainer_settings(config: TrainConfig, scratch: Path) -> dict[str, Any]:
+    from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+
+    logs = scratch.parent / "logs"
+    name = scratch.name.strip(".").removesuffix(".training")
+    gpu = torch.cuda.is_available() and config.accelerator in ("auto", "gpu", "cuda")
+    return {
+        "accelerator": config.accelerator,
+        "devices": 1,
+        "precision": "bf16-mixed" if gpu and torch.cuda.is_bf16_supported() else "32-true",
+        "max_epochs": config.epochs,
+        "gradient_clip_val": 1.0,
+        "reload_dataloaders_every_n_epochs": 1,
+        "num_sanity_val_steps": 0,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+        "deterministic": True,
+        "logger": [
+            CSVLogger(logs, name=name, version="csv"),
+            TensorBoardLogger(logs, name=name, version="tensorboard"),
+        ],
+        "log_every_n_steps": 10,
+        "default_root_dir": scratch,
+    }
+
+
+class _quiet(warnings.catch_warnings):
+    """Lightning's advice on workers and loggers is not for our users: batches are cut from a memory map."""
+
+    def __enter__(self) -> None:  # type: ignore[override]
+        super().__enter__()
+        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        for pattern in (
+            ".*does not have many workers.*",
+            ".*IterableDataset.*",
+            ".*Checkpoint directory.*",
+            ".*weights_only.*",
+        ):
+            warnings.filterwarnings("ignore", pattern)

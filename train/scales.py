@@ -1,0 +1,100 @@
+"""What is learnt of the raw fields before training: sizes of vocabularies, scales and bins of numbers.
+
+Shapes: E events, C categorical fields, V numeric fields.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from eventlog.sequences import EventLog
+from train.config import TrainConfig
+
+DAY = 86_400_000_000  # microseconds
+HOUR = DAY // 24
+SAMPLE = 2_000_000
+"""Events looked at for scales: enough for quantiles, bounded for any log."""
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Scales of a log's fields. Numbers become log1p(|x| / unit) with x's sign, then are centred and divided."""
+
+    vocabulary: tuple[int, ...]
+    """Per categorical field: codes below this keep their embedding, others share the code OTHER."""
+    units: tuple[float, ...]
+    """Per numeric field: median of |x| among non-zero values."""
+    means: tuple[float, ...]
+    deviations: tuple[float, ...]
+    edges: tuple[tuple[float, ...], ...]
+    """Per numeric field: quantile edges of the signed log."""
+    gap_edges: tuple[float, ...]
+    """Quantile edges of log1p(hours since the last event)."""
+    gap_mean: float
+    gap_deviation: float
+    reference: int
+    """Time of the log's last event, microseconds UTC; recency is told against it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able form."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> "Scales":
+        """The scales from their JSON form."""
+        tuples = {k: tuple(v) for k, v in body.items() if isinstance(v, list)}
+        tuples["edges"] = tuple(tuple(e) for e in body["edges"])
+        return cls(**{**body, **tuples})
+
+    def numbers(self, values: np.ndarray) -> np.ndarray:
+        """Signed logs, float32 [E, V], NaN where absent, of raw values [E, V]."""
+        scaled = values / np.asarray(self.units, np.float32)
+        return np.copysign(np.log1p(np.abs(scaled)), scaled).astype(np.float32, copy=False)
+
+    def standardised(self, logs: np.ndarray) -> np.ndarray:
+        """Centred and divided signed logs [E, V], within ±5, still NaN where absent."""
+        return np.clip((logs - np.asarray(self.means, np.float32)) / np.asarray(self.deviations, np.float32), -5, 5)
+
+
+def gap_logs(time: np.ndarray, previous: np.ndarray) -> np.ndarray:
+    """log1p of the hours between an event and the one before it, float32 [E]; a first event has a gap of 0."""
+    return np.log1p(np.maximum(time - previous, 0) / HOUR).astype(np.float32)
+
+
+def fit_scales(log: EventLog, config: TrainConfig) -> Scales:
+    """Learn scales from at most SAMPLE evenly spaced events of the log."""
+    rows = np.unique(np.linspace(0, log.n_events - 1, min(SAMPLE, log.n_events)).astype(np.int64))
+    values = np.asarray(log.values[rows], np.float32)
+    units, means, deviations, edges = [], [], [], []
+    for column in values.T:
+        present = column[np.isfinite(column)].astype(np.float64)
+        sizes = np.abs(present[present != 0])
+        unit = float(np.median(sizes)) if len(sizes) else 1.0
+        logs = np.copysign(np.log1p(np.abs(present / unit)), present)
+        units.append(unit)
+        means.append(float(logs.mean()) if len(logs) else 0.0)
+        deviations.append(max(float(logs.std()), 1e-6) if len(logs) else 1.0)
+        edges.append(_quantile_edges(logs, config.pools.bins))
+    first = np.zeros(log.n_events, bool)
+    first[log.offsets[:-1]] = True
+    time = np.asarray(log.time)
+    gaps = gap_logs(time[rows], np.where(first[rows], time[rows], time[np.maximum(rows - 1, 0)]))
+    return Scales(
+        vocabulary=tuple(min(len(f.values), config.vocabulary) + 2 for f in log.schema.categorical),
+        units=tuple(units),
+        means=tuple(means),
+        deviations=tuple(deviations),
+        edges=tuple(edges),
+        gap_edges=_quantile_edges(gaps.astype(np.float64), config.pools.bins),
+        gap_mean=float(gaps.mean()),
+        gap_deviation=max(float(gaps.std()), 1e-6),
+        reference=int(time.max()),
+    )
+
+
+def _quantile_edges(values: np.ndarray, bins: int) -> tuple[float, ...]:
+    """Inner edges of at most `bins` bins of about equal count; equal edges fall together."""
+    if not len(values):
+        return ()
+    return tuple(float(q) for q in np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1])))
