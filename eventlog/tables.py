@@ -74,8 +74,6 @@ def open_tables(config: EventLogConfig, folder: Path, progress: Progress) -> tup
 def _open(source: Source, index: int, files: list[SourceFile], faults: list[str]) -> Table:
     """Check the columns of every file of a source; the same fault in many files is told once."""
     untyped = source.query is not None or files[0].kind == "csv"
-    if len({file.kind for file in files}) > 1:
-        raise DataError(f"source {source.name!r}: {source.path}: matches Parquet and CSV files; name one kind only")
     found: dict[str, list[SourceFile]] = {}
     customer_kinds: set[CustomerType | None] = set()
     ids_as_text = False
@@ -108,11 +106,17 @@ def read_schema(source: Source, file: SourceFile) -> Mapping[str, pa.DataType]:
         if file.kind == "parquet":
             schema = pq.read_schema(file.path)
         else:
-            with open_csv(source, file.path) as reader:
-                schema = reader.schema
-    except (pa.ArrowException, OSError) as error:
+            with open_csv(source, file.path, invalid_row_handler=_skip) as reader:
+                # what Arrow takes the first values for does not bind: a CSV file holds text
+                schema = pa.schema([(name, pa.string()) for name in reader.schema.names])
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise unreadable(source, file, error) from None
     return dict(zip(schema.names, schema.types, strict=True))
+
+
+def _skip(row: Any) -> str:
+    """Malformed lines are for the reading to put aside, not for a first look."""
+    return "skip"
 
 
 def unreadable(source: Source, file: SourceFile, error: Exception) -> DataError:
@@ -157,7 +161,21 @@ def _schema_faults(source: Source, schema: Mapping[str, pa.DataType], untyped: b
                 hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {_some(schema)}"
                 yield f"no column {column!r}, named as {role}; {hint}"
             elif (fault := rule(plain(schema[column]))) and not (untyped and is_text(schema[column])):
-                yield f"column {column!r}, named as {role}, holds {schema[column]}; {fault}"
+                yield f"column {column!r}, named as {role}, holds {_type_words(schema[column])}; {fault}"
+
+
+def _type_words(kind: pa.DataType) -> str:
+    """A type as people call it."""
+    kind = plain(kind)
+    words = {
+        "text": is_text,
+        "true/false": pa.types.is_boolean,
+        "lists": pa.types.is_nested,
+        "bytes": pa.types.is_binary,
+    }
+    words |= {"whole numbers": pa.types.is_integer, "numbers with a fraction": pa.types.is_floating}
+    words |= {"timestamps": pa.types.is_timestamp, "dates": pa.types.is_date}
+    return next((word for word, test in words.items() if test(kind)), str(kind))
 
 
 def _some(schema: Mapping[str, object]) -> str:
@@ -238,7 +256,7 @@ def _sample(source: Source, file: SourceFile) -> pa.Table:
             batches = pq.ParquetFile(file.path).iter_batches(batch_size=SAMPLE, columns=columns)
             batch = next(batches, None)
             return pa.Table.from_batches([batch]) if batch else pq.read_schema(file.path).empty_table()
-        with open_csv(source, file.path, columns, invalid_row_handler=lambda row: "skip") as reader:
+        with open_csv(source, file.path, columns, invalid_row_handler=_skip) as reader:
             batch = next(iter(reader), None)
             return pa.Table.from_batches([batch]).slice(0, SAMPLE) if batch else reader.schema.empty_table()
     except (pa.ArrowException, OSError) as error:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 import eventlog.scan
@@ -332,7 +332,10 @@ def test_read_is_kept_and_quarantined_whatever_comes(
         try:
             report = check(config, now=NOW)
         except DataError as error:
-            assert "holds text such as" in str(error)
+            # three rows or more, and a column in which nothing is what it should be
+            event("refused as a whole")
+            if "holds text such as" not in str(error):
+                raise
             return
         wanted = [judge(row, rows[:i], with_id, until) for i, row in enumerate(rows)]
         late, kept = wanted.count("late"), wanted.count(None)
