@@ -26,14 +26,16 @@ def embeddings_key(model: Model, log: EventLog) -> str:
 def run(config: EmbedConfig, model: Model, log: EventLog, folder: Path, progress: Progress = SILENT) -> Embeddings:
     """Embed every customer of `log` and write the artifact at `folder`, or return a finished one of the same inputs.
 
-    Raises ConflictError where the log's fields are not those that the model was trained on, StorageError on a full disk.
+    Raises ConflictError where the log's fields are not those that the model was trained on, StorageError on a
+    full disk.
     """
     key = embeddings_key(model, log)
     if is_complete(folder, KIND, VERSION) and read_manifest(folder).key == key:
         return Embeddings.load(folder, deep=False)
     if model.schema != log.schema:
         raise ConflictError(
-            f"model {model.key} was trained on other fields or dictionaries than log {log.key} has; train a model on this log"
+            f"model {model.key} was trained on other fields or dictionaries than log {log.key} has; "
+            "train a model on this log"
         )
     set_threads(config.threads or None)
     work = folder.with_name(f".{folder.name}.work")

@@ -1,6 +1,7 @@
 """States as rows of float32, the form in which they are stored.
 
-A time in microseconds does not fit a float32, so it is kept as day, second of the day and microsecond of the second, each exact.
+A time in microseconds does not fit a float32, so it is kept as day, second of the day and microsecond of the
+second, each exact.
 
 Shapes: S customers, P cells, H hidden width.
 """

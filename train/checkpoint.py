@@ -28,7 +28,8 @@ def resumable(scratch: Path) -> Resumable | None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         torch.load(scratch / BEST, map_location="cpu", weights_only=True)
-        stopping = next((s for name, s in state["callbacks"].items() if name.startswith("EarlyStopping")), {})
+        callbacks: dict[str, dict[str, Any]] = state["callbacks"]
+        stopping = next((kept for name, kept in callbacks.items() if name.startswith("EarlyStopping")), {})
         return Resumable(path, state["history"], bool(stopping.get("stopped_epoch", 0)))
     except FileNotFoundError:
         return None

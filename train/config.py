@@ -33,7 +33,7 @@ class TrainConfig(Config):
     """Width of the event vector that the recurrent body reads."""
     vocabulary: int = Field(1000, ge=2, le=65_000)
     """Most frequent values of each categorical field with an embedding of their own."""
-    pools: PoolConfig = PoolConfig()
+    pools: PoolConfig = Field(default_factory=lambda: PoolConfig.model_validate({}))
     """The pools beside the recurrent body."""
     slices: int = Field(4, ge=2, le=16)
     """Slices cut from each customer in a batch."""

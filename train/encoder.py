@@ -1,7 +1,7 @@
 """The encoder: a recurrent body over event vectors, pools beside it, and a head that joins both into one vector.
 
-Everything the vector needs is a fixed-size state, so that `state + new events -> state, vector` equals encoding the whole
-history again. Nothing here pads, drops or normalises over a batch: a vector never depends on its batch mates.
+Everything the vector needs is a fixed-size state, so that `state + new events -> state, vector` equals encoding the
+whole history again. Nothing here pads, drops or normalises over a batch: a vector never depends on its batch mates.
 
 Shapes: N events, S sequences, W event width, H hidden width, F features, D vector width.
 """
@@ -38,7 +38,7 @@ class EventTensors:
 
 
 def event_tensors(log: EventLog, scales: Scales, packed: Packed, first_rows: np.ndarray) -> EventTensors:
-    """Read the packed rows of a log. `first_rows` [S] is the log's row of each sequence's customer's very first event."""
+    """Read the packed rows of a log. `first_rows` [S]: the row of each sequence's customer's first event."""
     rows = packed.rows
     codes = np.asarray(log.codes[rows]).astype(np.int64)
     codes = np.where(codes >= np.asarray(scales.vocabulary), 1, codes)
@@ -98,7 +98,7 @@ class Body(nn.Module):
 
 
 class Head(nn.Module):
-    """Standardises features, weighs each by its reliability, projects and normalises: features [S, F] -> vectors [S, D].
+    """Standardises features [S, F], weighs each by its reliability, projects and normalises to vectors [S, D].
 
     Fitted in closed form (train/head.py); its numbers are buffers, saved with the weights.
     """

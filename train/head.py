@@ -1,9 +1,10 @@
 """Fits the head in closed form: which features can be trusted, and the directions that hold most of what they say.
 
-A feature is weighed by its reliability: the correlation between the first and the second half of the same customers' histories,
-stepped up to the whole history (Spearman 1910, Brown 1910). Noise does not repeat and gets no weight, whatever its variance;
-what repeats is kept. The weighed features are projected on their principal directions, and these are rotated
-at random within their span: similarity does not change by it, and no single dimension holds all the variance.
+A feature is weighed by its reliability: the correlation between the first and the second half of the same
+customers' histories, stepped up to the whole history (Spearman 1910, Brown 1910). Noise does not repeat and gets no
+weight, whatever its variance; what repeats is kept. The weighed features are projected on their principal
+directions, and these are rotated at random within their span: similarity does not change by it, and no single
+dimension holds all the variance.
 
 Shapes: n customers, F features, D vector width.
 """
@@ -42,7 +43,8 @@ def reliability(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Spearman-Brown reliability float32 [F] from features [n, F] of the histories' halves; negative ones are 0."""
     a, b = (np.clip((x - x.mean(0)) / np.maximum(x.std(0), 1e-6), -4, 4) for x in (first, second))
     r = np.clip((a * b).mean(0), 0, 1)
-    return (2 * r / (1 + r)).astype(np.float32)
+    stepped: np.ndarray = (2 * r / (1 + r)).astype(np.float32)
+    return stepped
 
 
 def fit_head(whole: np.ndarray, first: np.ndarray, second: np.ndarray, width: int, seed: int) -> HeadFit:

@@ -31,7 +31,7 @@ class Training(lightning.LightningModule):
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """All losses of a batch."""
         hidden, last = self.encoder.body(batch.events, batch.packed)
-        out: dict[str, torch.Tensor] = self.objectives(hidden, last, batch)
+        out: dict[str, torch.Tensor] = self.objectives(hidden, last, batch, self.encoder.head)
         return out
 
     def _note(self, stage: str, losses: dict[str, torch.Tensor]) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.encoder import Encoder
+from train.encoder import Encoder, Head
 from train.slices import Batch
 
 
@@ -23,7 +23,7 @@ def contrast(z: Tensor, owner: Tensor, temperature: float) -> Tensor:
 
 
 class NextEvent(nn.Module):
-    """Predicts the next event from the hidden state: each category by cross-entropy, each number and the gap by Huber's loss."""
+    """Predicts the next event from the hidden state: categories by cross-entropy, numbers and gap by Huber's loss."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -54,14 +54,13 @@ class Description(nn.Module):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.tell = nn.Linear(encoder.hidden, encoder.pool_features)
-        self.encoder = [encoder]  # in a list: its weights belong to the module beside, not to this one
 
-    def forward(self, last: Tensor, batch: Batch) -> Tensor:
-        """Weighed mean squared error; `last` [S, H]."""
-        head, count = self.encoder[0].head, self.encoder[0].pool_features
+    def forward(self, last: Tensor, batch: Batch, head: Head) -> Tensor:
+        """Weighed mean squared error; `last` [S, H]; the head says how features are scaled and weighed."""
+        count = self.tell.out_features
         weight = head.weight[:count]
         wanted = ((batch.pools - head.mean[:count]) / head.scale[:count]).clamp(-4, 4)
-        error = (self.tell(last) - wanted[batch.owner]) ** 2 * weight
+        error: Tensor = (self.tell(last) - wanted[batch.owner]) ** 2 * weight
         return error.mean() / weight.mean().clamp(min=1e-6)
 
 
@@ -77,13 +76,13 @@ class Objectives(nn.Module):
         self.next_event = NextEvent(encoder)
         self.description = Description(encoder)
 
-    def forward(self, hidden: Tensor, last: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, hidden: Tensor, last: Tensor, batch: Batch, head: Head) -> dict[str, Tensor]:
         """Losses by name, "loss" being their weighted sum."""
         weights = self.weights
         out = {
             "contrast": contrast(functional.normalize(self.project(last), dim=1), batch.owner, self.temperature),
             "next_event": self.next_event(hidden, batch),
-            "describe": self.description(last, batch),
+            "describe": self.description(last, batch, head),
         }
         out["loss"] = sum((w * v for w, v in zip(weights, out.values(), strict=True) if w), last.sum() * 0)
         return out

@@ -1,7 +1,7 @@
 """Histories of unequal length as one packed run, time-major and without any padding.
 
-Shapes: S sequences, N events in all of them, T longest length. Row order is PyTorch's PackedSequence: the first event of every
-sequence (longest sequence first), then every second event, and so on.
+Shapes: S sequences, N events in all of them, T longest length. Row order is PyTorch's PackedSequence: the first
+event of every sequence (longest sequence first), then every second event, and so on.
 """
 
 from dataclasses import dataclass

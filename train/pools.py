@@ -1,9 +1,9 @@
 """Pools: exact, additive statistics of a history, and the features read off them.
 
 Every event adds to a few cells (one for its value in each field, one for its number's bin, one for the hour, …), so
-`pool + new events -> pool` is an addition, and the pool of a whole history does not depend on how it was cut. The features
-are shares (square roots, Hellinger's transform) and means, both drawn towards the population's by a prior of a few events,
-so that a customer with one event has sensible ones.
+`pool + new events -> pool` is an addition, and the pool of a whole history does not depend on how it was cut. The
+features are shares (square roots, Hellinger's transform) and means, both drawn towards the population's by a prior
+of a few events, so that a customer with one event has sensible ones.
 
 Shapes: E events, N customers, P cells, F features.
 """
@@ -143,7 +143,7 @@ def pool(layout: Layout, events: Events, customers: int) -> np.ndarray:
 
 
 def population(layout: Layout, cells: np.ndarray) -> np.ndarray:
-    """The prior [P]: shares within each share block, means within each mean block, over all customers of `cells` [N, P]."""
+    """The prior [P]: shares within share blocks, means within mean blocks, over all customers of `cells` [N, P]."""
     total = cells.sum(0)
     prior = np.zeros(layout.cells)
     for block in layout.blocks:
@@ -162,7 +162,7 @@ def _own_weights(layout: Layout, block: Block) -> bool:
 
 
 def features(layout: Layout, cells: np.ndarray, prior: np.ndarray, strength: float) -> np.ndarray:
-    """Features float32 [N, F] of cells [N, P]: root shares and means, each mixed with `strength` events of the prior."""
+    """Features float32 [N, F] of cells [N, P]: root shares and means, mixed with `strength` events of the prior."""
     columns = []
     for block in layout.blocks:
         inside = slice(block.start, block.start + block.size)

@@ -1,8 +1,9 @@
 """A gated recurrent unit over packed runs, with a backward pass made for the CPU.
 
-The arithmetic is that of torch.nn.GRU (Cho et al. 2014, as in cuDNN), whose weights it shares. PyTorch's own backward pass
-over packed sequences on a CPU adds up the recurrent weights' gradient step by step and is some five times dearer than the forward pass;
-here a step only does what must be done in order, and the weights' gradients are one matrix product at the end.
+The arithmetic is that of torch.nn.GRU (Cho et al. 2014, as in cuDNN), whose weights it shares. PyTorch's own
+backward pass over packed sequences on a CPU adds up the recurrent weights' gradient step by step and is some five
+times dearer than the forward pass; here a step only does what must be done in order, and the weights' gradients are
+one matrix product at the end.
 
 Shapes: N events in packed order, S sequences (longest first), H hidden width.
 """
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 
 class _Scan(torch.autograd.Function):
-    """Hidden states from input gates [N, 3H] (reset, update, new), recurrent weights [3H, H] and bias [3H], start [S, H]."""
+    """From input gates [N, 3H] (reset, update, new), recurrent weights [3H, H], bias [3H] and start [S, H]."""
 
     @staticmethod
     def forward(
@@ -71,6 +72,9 @@ def scan(gru: nn.GRU, events: Tensor, start: Tensor, sizes: list[int]) -> tuple[
 
     `sizes` is the number of sequences still running at each step.
     """
-    gates = torch.addmm(gru.bias_ih_l0, events, gru.weight_ih_l0.t())
-    out: tuple[Tensor, Tensor] = _Scan.apply(gates, gru.weight_hh_l0, gru.bias_hh_l0, start, sizes)  # type: ignore[no-untyped-call]
+    weights = dict(gru.named_parameters())
+    gates = torch.addmm(weights["bias_ih_l0"], events, weights["weight_ih_l0"].t())
+    out: tuple[Tensor, Tensor] = _Scan.apply(  # type: ignore[no-untyped-call]
+        gates, weights["weight_hh_l0"], weights["bias_hh_l0"], start, sizes
+    )
     return out

@@ -63,9 +63,9 @@ def initial_encoder(config: TrainConfig, log: EventLog, sample: np.ndarray, prog
     with progress.task("Learning scales", len(sample)) as advance, torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         encoder = new_encoder(fit_scales(log, config), config)
-        cells = pooled(encoder, log, sample, log.offsets[sample], log.offsets[sample + 1])[0]
+        cells, clocks = pooled(encoder, log, sample, log.offsets[sample], log.offsets[sample + 1])
         encoder.prior.copy_(torch.from_numpy(population(encoder.layout, cells)))
-        whole = encoder.features_of_pools(*pooled(encoder, log, sample, log.offsets[sample], log.offsets[sample + 1]))
+        whole = encoder.features_of_pools(cells, clocks)
         mean, scale = standardisation(whole)
         encoder.head.mean[: whole.shape[1]] = torch.from_numpy(mean)
         encoder.head.scale[: whole.shape[1]] = torch.from_numpy(scale)
@@ -115,7 +115,8 @@ def fit_whole_head(
                 rows[part] = encoder.features_of(states(encoder, log, customers[part], first[part], stop[part]))
                 advance(len(part))
             read.append(rows)
-    fit = fit_head(*read, config.width, config.seed)
+    whole, early, late = read
+    fit = fit_head(whole, early, late, config.width, config.seed)
     for name in ("mean", "scale", "weight", "projection"):
         getattr(encoder.head, name).copy_(torch.from_numpy(getattr(fit, name)))
     return fit.explained
@@ -193,7 +194,7 @@ def _trainer_settings(config: TrainConfig, scratch: Path) -> dict[str, Any]:
 class _quiet(warnings.catch_warnings):
     """Lightning's advice on workers and loggers is not for our users: batches are cut from a memory map."""
 
-    def __enter__(self) -> None:  # type: ignore[override]
+    def __enter__(self) -> None:
         super().__enter__()
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

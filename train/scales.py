@@ -54,7 +54,8 @@ class Scales:
 
     def standardised(self, logs: np.ndarray) -> np.ndarray:
         """Centred and divided signed logs [E, V], within ±5, still NaN where absent."""
-        return np.clip((logs - np.asarray(self.means, np.float32)) / np.asarray(self.deviations, np.float32), -5, 5)
+        z: np.ndarray = (logs - np.asarray(self.means, np.float32)) / np.asarray(self.deviations, np.float32)
+        return z.clip(-5, 5)
 
 
 def gap_logs(time: np.ndarray, previous: np.ndarray) -> np.ndarray:

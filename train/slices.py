@@ -1,6 +1,7 @@
 """Batches of slices: several runs of events from each of several customers, drawn anew for every step.
 
-The batch of (seed, epoch, step) is always the same one, so that training resumed at an epoch goes on as if never stopped.
+The batch of (seed, epoch, step) is always the same one, so that training resumed at an epoch goes on as if never
+stopped.
 
 Shapes: B customers, S = B * slices sequences, N events, Q positions whose next event is predicted.
 """
@@ -115,7 +116,7 @@ def next_positions(packed: Packed) -> tuple[np.ndarray, np.ndarray]:
 
 
 def whole_pools(log: EventLog, encoder: Encoder, customers: np.ndarray) -> np.ndarray:
-    """Pool features float32 [B, F - H] of whole histories; a very long history is pooled from its last 20,000 events."""
+    """Pool features float32 [B, F - H] of whole histories; very long ones are pooled from their last 20,000 events."""
     end = log.offsets[customers + 1]
     begin = np.maximum(log.offsets[customers], end - 20_000)
     events = gather(log, customers, begin, end)
