@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from configs.errors import ConflictError, InputError, NotFoundError, StorageError
@@ -184,7 +185,10 @@ class Catalogue:
             row.seeds_sha256, row.result_sha256, row.members = seeds_sha256, result_sha256, members
             row.status, row.report = status, dict(report or {})
             self._audit(session, actor, "audience", row.id, {"snapshot": snapshot, "size": size, "status": status})
-            session.flush()
+            try:
+                session.flush()
+            except IntegrityError:  # PostgreSQL lets two transactions get this far
+                raise ConflictError(f"{self.name}: audience {id} was saved by another process meanwhile") from None
             return _record(AudienceRecord, row)
 
     def audience(self, id: str) -> AudienceRecord:

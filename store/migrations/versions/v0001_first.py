@@ -39,6 +39,10 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     _audiences_and_keys()
+    _audit_log()
+
+
+def _audit_log() -> None:
     op.create_table(
         "audit",
         sa.Column("id", sa.Integer(), primary_key=True),
