@@ -54,8 +54,9 @@ class Scales:
 
     def standardised(self, logs: np.ndarray) -> np.ndarray:
         """Centred and divided signed logs [E, V], within ±5, still NaN where absent."""
-        z: np.ndarray = (logs - np.asarray(self.means, np.float32)) / np.asarray(self.deviations, np.float32)
-        return z.clip(-5, 5)
+        z = (logs - np.asarray(self.means, np.float32)) / np.asarray(self.deviations, np.float32)
+        clipped: np.ndarray = np.clip(z, -5, 5)
+        return clipped
 
 
 def gap_logs(time: np.ndarray, previous: np.ndarray) -> np.ndarray:
