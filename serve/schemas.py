@@ -136,6 +136,11 @@ class SegmentDriver(Answer):
     words: str
     """The behaviour, readable."""
     kind: str
+    """count, time, amount or share."""
+    field: str | None
+    """The field of the events that it is made from."""
+    value: str | None
+    """The field's value that it is about."""
     segment: float
     """The segment's value: mean of a share, median of anything else."""
     everybody: float
