@@ -16,6 +16,7 @@ from eventlog.spool import Tally
 from store.artifact import ArtifactWriter, create, verify
 
 BEHAVIOUR_KIND, BEHAVIOUR_VERSION = "behaviour", 1
+SAVE_ROWS = 1 << 15
 MATRIX, FEATURES = "matrix.npy", "features.json"
 
 
@@ -23,7 +24,7 @@ def write_log(writer: ArtifactWriter, tally: Tally, batches: Iterable[np.ndarray
     """Write customers, schema and the flat arrays from records that come sorted by customer and time."""
     pl.DataFrame({"customer": tally.customers}).write_parquet(writer.path(CUSTOMERS), statistics=False)
     writer.write_json(SCHEMA, tally.schema.to_json())
-    np.save(writer.path("offsets.npy"), np.concatenate([[0], np.cumsum(tally.counts)]).astype(np.int64))
+    save_array(writer.path("offsets.npy"), np.concatenate([[0], np.cumsum(tally.counts)]).astype(np.int64))
     events, c, v = int(tally.counts.sum()), len(tally.schema.categorical), len(tally.schema.numeric)
     columns = {"codes": (np.uint16, (events, c)), "values": (np.float32, (events, v)), "time": (np.int64, (events,))}
     files: dict[str, BinaryIO] = {}
@@ -36,6 +37,13 @@ def write_log(writer: ArtifactWriter, tally: Tally, batches: Iterable[np.ndarray
     finally:
         for file in files.values():
             file.close()
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Write a .npy file; unlike np.save, a full disk is told as such."""
+    with _open(path, array.dtype, array.shape) as file:
+        for start in range(0, len(array), SAVE_ROWS):
+            file.write(np.ascontiguousarray(array[start : start + SAVE_ROWS]).tobytes())
 
 
 def _open(path: Path, kind: np.dtype[np.generic], shape: tuple[int, ...]) -> BinaryIO:
@@ -52,7 +60,7 @@ def write_behaviour(behaviour: Behaviour, key: str, folder: Path, parents: Mappi
         writer.parents.update(parents)
         writer.counts.update(customers=behaviour.matrix.shape[0], features=behaviour.matrix.shape[1])
         writer.write_json(FEATURES, [asdict(feature) for feature in behaviour.features])
-        np.save(writer.path(MATRIX), behaviour.matrix)
+        save_array(writer.path(MATRIX), behaviour.matrix)
     return load_behaviour(folder, deep=False)
 
 

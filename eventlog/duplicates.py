@@ -48,7 +48,7 @@ class EventIds:
         for i, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
             if end > start:
                 with (self.folder / f"ids-{i:03d}").open("ab") as file:
-                    np.take(entries, order[start:end]).tofile(file)
+                    file.write(np.take(entries, order[start:end]).tobytes())
 
     def repeated(self) -> np.ndarray | None:
         """bool [kept rows]: the row's id was there before; None where no id repeats."""

@@ -23,10 +23,15 @@ class SourceFile:
     first_row: int = 0
     """Rows of the same label that come before this file, as in the parts of a query's answer."""
 
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return self.path.stat().st_size
+    size: int = 0
+    """Bytes when the file was found."""
+    changed: int = 0
+    """Time of the file's last change when it was found; only compared, never written."""
+
+    def is_as_found(self) -> bool:
+        """Whether the file is still what it was when it was found."""
+        now = self.path.stat() if self.path.exists() else None
+        return now is not None and (now.st_size, now.st_mtime_ns) == (self.size, self.changed)
 
 
 def kind_of(path: Path) -> Literal["parquet", "csv"]:
@@ -43,15 +48,21 @@ def find_files(source: Source) -> list[SourceFile]:
     else:
         found = [path for path in map(Path, glob.glob(source.path, recursive=True)) if path.is_file()]
         root = _fixed_part(pattern)
-    files = [SourceFile(path, path.relative_to(root).as_posix(), kind_of(path)) for path in found]
-    files = sorted((file for file in files if not Path(file.label).name.startswith("_")), key=lambda file: file.label)
-    if not files or not files[0].path.is_file():
+    labels = {path.relative_to(root).as_posix(): path for path in found if not path.name.startswith("_")}
+    if not labels or not found[0].is_file():
         what = "is a folder; name its files, as in folder/*.parquet" if pattern.is_dir() else "there is no such file"
         raise DataError(f"source {source.name!r}: {source.path}: {what} (accepted: a Parquet or CSV file, or a glob)")
+    files = [describe(labels[label], label) for label in sorted(labels)]
     for file in files:
         if not os.access(file.path, os.R_OK):
             raise DataError(f"source {source.name!r}: {file.path}: permission to read it is denied")
     return files
+
+
+def describe(path: Path, label: str, first_row: int = 0) -> SourceFile:
+    """A file as it stands now."""
+    stat = path.stat()
+    return SourceFile(path, label, kind_of(path), first_row, stat.st_size, stat.st_mtime_ns)
 
 
 def _fixed_part(pattern: Path) -> Path:

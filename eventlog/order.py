@@ -139,7 +139,7 @@ def _distribute(events: np.ndarray, part_of: np.ndarray, paths: list[Path]) -> N
     for path, end in zip(paths, ends.tolist(), strict=True):
         if end > start:
             with path.open("ab") as file:
-                np.take(events, order[start:end]).tofile(file)
+                file.write(np.take(events, order[start:end]).tobytes())  # tofile hides why a write fails
         start = end
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from configs.errors import DataError
 from configs.progress import Progress
 from eventlog.config import Source
-from eventlog.files import SourceFile
+from eventlog.files import SourceFile, describe
 
 ROWS = 100_000
 
@@ -36,7 +36,7 @@ def fetch(source: Source, folder: Path, progress: Progress) -> list[SourceFile]:
                 while rows or not files:
                     path = folder / f"part-{len(files):06d}.parquet"
                     pq.write_table(_table(names, rows), path)
-                    files.append(SourceFile(path, "query", "parquet", len(files) * ROWS))
+                    files.append(describe(path, "query", len(files) * ROWS))
                     advance(len(rows))
                     rows = answer.fetchmany(ROWS)
         finally:

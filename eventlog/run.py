@@ -87,6 +87,9 @@ def _sorted(
 
 def _read(config: EventLogConfig, tables: tuple[Table, ...], folder: Path, now: int, progress: Progress) -> _Read:
     found = scan(config, tables, folder, now, progress)
+    moved = [file for table in tables for file in table.files if not file.is_as_found()]
+    if moved:
+        raise DataError(f"{moved[0].path}: changed while it was read; start again once nobody writes to it")
     with progress.task("Counting customers and values", None):
         counted = tally(config, found.blocks)
     return _Read(found, counted, summarise(config, found, counted, 0))
