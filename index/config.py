@@ -42,7 +42,7 @@ class AudienceConfig(Config):
     )
     """Ways of scoring that compete; the best in cross-validation, or a blend of the best, is used."""
     folds: int = Field(default=5, ge=2, le=20)
-    """Parts that the seeds are split into; each part is held out once."""
+    """Parts that the seeds are split into; each part is held out once. Twice as many where seeds are few."""
     fit_rows: int = Field(default=10_000, ge=100)
     """Customers drawn as the unlabelled ones that a scorer is fitted against."""
     evaluation_rows: int = Field(default=40_000, ge=100)

@@ -19,6 +19,8 @@ from index.scorers import Boosting, Centroid, Floats, Logistic, Mixture, Prototy
 
 Doubles = npt.NDArray[np.float64]
 
+FEW = 150
+"""Seeds up to which twice as many folds are made."""
 BLENDED = 3
 """Scorers in a blend, at most."""
 
@@ -73,9 +75,11 @@ class Contest:
 def compete(inputs: Inputs, pool: Pool, config: AudienceConfig, seed: int) -> Contest:
     """Cross-validate every entrant. Deterministic for a seed; the order in which seeds were given plays no part."""
     rng = np.random.default_rng([seed, 1])
-    m, folds = len(pool.seeds), config.folds
+    m = len(pool.seeds)
+    # the fewer seeds there are, the more a scorer misses those held out
+    folds = config.folds if m > FEW else min(2 * config.folds, m)
     fold = rng.permutation(np.arange(m) % folds)
-    splits = split_others(pool, config, rng)
+    splits = split_others(pool, config, folds, rng)
     field = entrants(config, inputs, m - m // folds)
     outranked, of_seeds = np.empty((len(field), m)), np.empty((len(field), m))
     of_others: list[Floats] = []
@@ -100,7 +104,7 @@ def compete(inputs: Inputs, pool: Pool, config: AudienceConfig, seed: int) -> Co
     return Contest(tuple(field), outranked, fold, of_seeds, of_others)
 
 
-def split_others(pool: Pool, config: AudienceConfig, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
+def split_others(pool: Pool, config: AudienceConfig, folds: int, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
     """For each fold the rows fitted against and the rows ranked, which have none in common.
 
     Ranked ones may be in the audience, since they are who a hidden positive competes with. Where there are
@@ -110,14 +114,14 @@ def split_others(pool: Pool, config: AudienceConfig, rng: np.random.Generator) -
     if len(others) >= config.fit_rows + 2 * config.evaluation_rows:
         fitted, rest = others[: config.fit_rows], others[config.fit_rows :]
         ranked = _eligible(rest, pool)[: config.evaluation_rows]
-        return [(np.sort(fitted), np.sort(ranked))] * config.folds
-    part = np.arange(len(others)) % config.folds
+        return [(np.sort(fitted), np.sort(ranked))] * folds
+    part = np.arange(len(others)) % folds
     return [
         (
             np.sort(others[part != number][: config.fit_rows]),
             np.sort(_eligible(others[part == number], pool)[: config.evaluation_rows]),
         )
-        for number in range(config.folds)
+        for number in range(folds)
     ]
 
 
