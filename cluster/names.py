@@ -93,9 +93,9 @@ def phrase_of(driver: Driver, terse: Collection[str] = ()) -> tuple[str, str]:
         )
     if driver.kind == "share" and driver.value is not None:
         return _share(driver, driver.value, terse)
-    field = readable(driver.field or driver.words)
+    field = column(driver.field or driver.words)
     if driver.kind == "count":
-        return driver.words, f"{'many' if driver.higher else 'few'} different {field}"
+        return field, f"{'many' if driver.higher else 'few'} different {plural(field)}"
     return field, f"{'high' if driver.higher else 'low'} {readable(driver.words)}"
 
 
@@ -104,27 +104,34 @@ def _share(driver: Driver, value: str, terse: Collection[str]) -> tuple[str, str
     if driver.field is None:
         when = HOURS.get(value, f"on {value}s")
         return when, f"{'often' if driver.higher else 'rarely'} {when}"
-    subject = _subject(driver.field, value, driver.field in terse)
     if driver.higher:
         how = "mostly" if driver.segment >= MOSTLY else "a lot of" if lift >= STRONG else "more"
     else:
         how = "hardly any" if lift <= SCARCE else "less"
-    return subject, f"{how} {subject}"
-
-
-def _subject(field: str, value: str, terse: bool) -> str:
-    """A value in words, with the name of its field where it says little alone."""
-    words = readable(value)
-    of_field = re.sub(r"[ _](id|code|no|nr|key)$", "", readable(field))
+    field = column(driver.field)
     if re.search(r"[^\W\d_]{3,}", value) is None:
-        return f"{of_field} {words}"
-    return f"{words} {of_field}" if terse else words
+        # a number or short code: one of them is enough in a name, so that the rest can say what people do
+        return field, f"{'often' if how in ('a lot of', 'more') else how} {field} {readable(value)}"
+    subject = f"{readable(value)} {field}" if driver.field in terse else readable(value)
+    return subject, f"{how} {subject}"
 
 
 def readable(text: str) -> str:
     """A column name or value as words: underscores to spaces, SHOUTING to lower case."""
     text = " ".join(text.replace("_", " ").split())
     return text.lower() if text.isupper() else text
+
+
+def column(name: str) -> str:
+    """A column's name as a noun: store_id, store."""
+    return re.sub(r" (id|code|no|nr|key)$", "", readable(name))
+
+
+def plural(noun: str) -> str:
+    """The regular plural of a noun: category, categories."""
+    if re.search(r"[^aeiou]y$", noun):
+        return noun[:-1] + "ies"
+    return noun + ("es" if re.search(r"(s|x|ch|sh)$", noun) else "s")
 
 
 def _join(phrases: Sequence[str], parts: int) -> str:

@@ -51,7 +51,7 @@ class Driver:
     z: float
     """Robust z of the segment's value; for a share, the difference of means in standard deviations of all customers."""
     score: float
-    """What drivers are ranked by; 1 is outstanding among features of this sort in this population."""
+    """What drivers are ranked by; 1 is as strong as the best driver of this sort of the middle segment."""
 
     @property
     def higher(self) -> bool:
@@ -114,8 +114,9 @@ def drivers(behaviour: "Behaviour", labels: Labels, segments: int, most: int) ->
     is_share = np.array([feature.kind == "share" for feature in behaviour.features], bool)
     scores = _scores(figures, is_share)
     for which in (is_share, ~is_share):
-        top = np.quantile(scores[:, which], 0.95) if which.any() else 0.0
-        scores[:, which] /= top if top > 0 else max(float(scores[:, which].max(initial=0.0)), 1e-12)
+        # so that shares and other figures compare: 1 is the best driver of the middle segment
+        best = scores[:, which].max(axis=1, initial=0.0)
+        scores[:, which] /= float(np.median(best[best > 0])) if (best > 0).any() else 1.0
     return [_strongest(behaviour.features, figures, scores, segment, most) for segment in range(segments)]
 
 
@@ -144,12 +145,13 @@ def lifts(figures: Table) -> Doubles:
 
 def _scores(figures: Table, is_share: npt.NDArray[np.bool_]) -> Doubles:
     """Raw scores [s, f]: shares by share × |log lift|, others by |robust z|; 0 where it may be chance or is trivial."""
-    smooth = np.log((figures.segment_mean + TINY_SHARE) / (figures.mean + TINY_SHARE))
-    of_shares = np.maximum(figures.segment_mean, figures.mean) * np.abs(smooth)
+    mine, all_ = np.where(is_share, figures.segment_mean, 0.0), np.where(is_share, figures.mean, 0.0)
+    smooth = np.log((mine + TINY_SHARE) / (all_ + TINY_SHARE))
+    of_shares = np.maximum(mine, all_) * np.abs(smooth)
     of_shares[np.abs(smooth) < np.log(LEAST_LIFT)] = 0
     z = np.abs(_z(figures))
     of_others = np.where(z < LEAST_Z, 0, z)
-    scores = np.where(is_share, np.nan_to_num(of_shares), of_others)
+    scores = np.where(is_share, of_shares, of_others)
     error = np.maximum(figures.sd, 1e-12) / np.sqrt(np.maximum(figures.sizes, 1))[:, None]
     by_chance = np.abs(figures.segment_mean - figures.mean) / error < LEAST_T
     higher = figures.segment_mean > figures.mean
