@@ -26,6 +26,9 @@ AMOUNTS = {
     "median": "typical {}",
 }
 LARGE_BYTES = 1 << 29
+"""A larger result is held in a file, not in memory."""
+CHUNK_TABLE = 1 << 26
+"""Customers times values of a field that are counted in a table; where there are more, they are sorted."""
 CHUNK_CELLS = 1 << 24
 """Customers times features of a chunk, at most about this many."""
 
@@ -128,22 +131,16 @@ def describe(log: EventLog, top: int, top_amounts: int) -> tuple[Feature, ...]:
     ]
     amount = log.schema.numeric[0] if log.schema.numeric else None
     for field in log.schema.categorical:
-        made.append(Feature(f"{field.name}:distinct", "count", field.name, None, f"number of different {field.name}"))
+        name = field.name
+        made.append(Feature(f"{name}:distinct", "count", name, None, f"number of different {name}"))
         made += [
-            Feature(f"{field.name}={value}", "share", field.name, value, f"share of events with {field.name} = {value}")
+            Feature(f"{name}={value}", "share", name, value, f"share of events with {name} = {value}")
             for value in field.values[:top]
         ]
-        if amount is not None:
-            made += [
-                Feature(
-                    f"{amount}[{field.name}={value}]",
-                    "share",
-                    field.name,
-                    value,
-                    f"share of {amount} with {field.name} = {value}",
-                )
-                for value in field.values[:top_amounts]
-            ]
+        made += [
+            Feature(f"{amount}[{name}={value}]", "share", name, value, f"share of {amount} with {name} = {value}")
+            for value in field.values[: top_amounts if amount is not None else 0]
+        ]
     return tuple(made)
 
 
@@ -243,8 +240,15 @@ def _shares(chunk: _Chunk, places: np.ndarray, width: int, weights: np.ndarray |
 
 def _distinct(chunk: _Chunk, codes: np.ndarray, size: int) -> np.ndarray:
     """[m, 1] number of different values per customer; all values outside the dictionary count as one."""
-    pairs = np.sort(chunk.row * size + codes)
+    m, pairs = len(chunk.starts), chunk.row * size + codes
+    if m * size <= CHUNK_TABLE:
+        seen = np.zeros(m * size, bool)
+        seen[pairs] = True
+        seen = seen.reshape(m, size)
+        seen[:, ABSENT] = False
+        return seen.sum(axis=1, dtype=np.int64)[:, None]
+    pairs.sort()
     new = np.ones(len(pairs), bool)
     new[1:] = pairs[1:] != pairs[:-1]
     new &= pairs % size != ABSENT
-    return np.bincount(pairs[new] // size, minlength=len(chunk.starts))[:, None]
+    return np.bincount(pairs[new] // size, minlength=m)[:, None]

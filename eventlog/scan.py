@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from configs.progress import Progress
+from configs.progress import Advance, Progress
 from eventlog.check import AFTER_UNTIL, CODE, Checked, check_chunk
 from eventlog.config import EventLogConfig
 from eventlog.duplicates import EventIds
@@ -66,7 +66,6 @@ def scan(
     folder: Path,
     now: int,
     progress: Progress,
-    block_rows: int = BLOCK_ROWS,
 ) -> Scan:
     """Read and check every row; blocks and quarantine are written to `folder`. `now` in microseconds since 1970.
 
@@ -74,35 +73,48 @@ def scan(
     """
     until = None if config.until is None else micros(config.until.timestamp())
     # a block is held as arrays several times over, beside what the sort will take
-    rows = min(block_rows, max(config.memory_mb * 1024, 64))
+    limits = _Limits(min(BLOCK_ROWS, max(config.memory_mb * 1024, 64)), now, until)
     path = folder / "quarantine.parquet"
     quarantine = Quarantine(path)
     result = Scan([], [], path, quarantine.examples)
     try:
         for table in tables:
-            size = sum(file.size for file in table.files)
-            with progress.task(f"Reading {table.source.name}", size) as advance:
-                counts = SourceCounts(table)
-                result.sources.append(counts)
-                ids = _event_ids(table, folder)
-                start = len(result.blocks)
-                for chunk in read_chunks(table, rows):
-                    checked = check_chunk(table.source, chunk, now, until)
-                    _count(counts, checked, len(chunk.malformed))
-                    _note_future(result, checked)
-                    quarantine.add(table.source, chunk, checked)
-                    block, kept = write_block(folder / f"block-{len(result.blocks):06d}.arrow", table, checked)
-                    result.blocks.append(block)
-                    if ids is not None:
-                        ids.add(chunk, kept)
-                    advance(chunk.bytes)
-            if ids is not None:
-                _drop_repeated(ids, result.blocks[start:], counts, quarantine, rows, now, until)
-            for block in result.blocks[start:]:
-                _describe(counts, block)
+            with progress.task(f"Reading {table.source.name}", sum(file.size for file in table.files)) as advance:
+                _scan_table(table, limits, folder, result, quarantine, advance)
     finally:
         quarantine.close()
     return result
+
+
+@dataclass(frozen=True)
+class _Limits:
+    rows: int
+    """Rows of a block."""
+    now: int
+    until: int | None
+
+
+def _scan_table(
+    table: Table, limits: _Limits, folder: Path, result: Scan, quarantine: Quarantine, advance: Advance
+) -> None:
+    counts = SourceCounts(table)
+    result.sources.append(counts)
+    ids = _event_ids(table, folder)
+    start = len(result.blocks)
+    for chunk in read_chunks(table, limits.rows):
+        checked = check_chunk(table.source, chunk, limits.now, limits.until)
+        _count(counts, checked, len(chunk.malformed))
+        _note_future(result, checked)
+        quarantine.add(table.source, chunk, checked)
+        block, kept = write_block(folder / f"block-{len(result.blocks):06d}.arrow", table, checked)
+        result.blocks.append(block)
+        if ids is not None:
+            ids.add(chunk, kept)
+        advance(chunk.bytes)
+    if ids is not None:
+        _drop_repeated(ids, result.blocks[start:], counts, quarantine, limits)
+    for block in result.blocks[start:]:
+        _describe(counts, block)
 
 
 def micros(seconds: float) -> int:
@@ -137,26 +149,20 @@ def _note_future(result: Scan, checked: Checked) -> None:
 
 
 def _drop_repeated(
-    ids: EventIds,
-    blocks: list[Block],
-    counts: SourceCounts,
-    quarantine: Quarantine,
-    rows: int,
-    now: int,
-    until: int | None,
+    ids: EventIds, blocks: list[Block], counts: SourceCounts, quarantine: Quarantine, limits: _Limits
 ) -> None:
     """Take rows out whose event id was there before; they are read a second time for the quarantine."""
     dropped = ids.repeated()
     if dropped is None:
         return
     counts.reasons["duplicate"] = int(dropped.sum())
-    start = 0
-    for block, chunk in zip(blocks, read_chunks(ids.table, rows), strict=True):
+    source, start = ids.table.source, 0
+    for block, chunk in zip(blocks, read_chunks(ids.table, limits.rows), strict=True):
         here = dropped[start : start + block.rows]
         start += block.rows
         if here.any():
-            kept = np.flatnonzero(check_chunk(ids.table.source, chunk, now, until).reasons == 0)
-            quarantine.add_duplicates(ids.table.source, chunk, kept[here])
+            kept = np.flatnonzero(check_chunk(source, chunk, limits.now, limits.until).reasons == 0)
+            quarantine.add_duplicates(source, chunk, kept[here])
             block.dropped = here
             block.rows -= int(here.sum())
 

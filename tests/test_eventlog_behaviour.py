@@ -111,6 +111,7 @@ def test_chunks_and_files_change_nothing(log: EventLog, monkeypatch: pytest.Monk
     monkeypatch.setattr(aggregates, "CHUNK_EVENTS", 50)
     monkeypatch.setattr(aggregates, "LARGE_BYTES", 0)
     np.testing.assert_array_equal(behaviour(log).matrix, whole)
+    monkeypatch.setattr(aggregates, "CHUNK_TABLE", 100)
     monkeypatch.setattr(aggregates, "CHUNK_CELLS", 1000)
     np.testing.assert_array_equal(behaviour(log).matrix, whole)
 
