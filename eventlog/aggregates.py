@@ -244,11 +244,11 @@ def _distinct(chunk: _Chunk, codes: np.ndarray, size: int) -> np.ndarray:
     if m * size <= CHUNK_TABLE:
         seen = np.zeros(m * size, bool)
         seen[pairs] = True
-        seen = seen.reshape(m, size)
-        seen[:, ABSENT] = False
-        return seen.sum(axis=1, dtype=np.int64)[:, None]
+        table = seen.reshape(m, size)
+        table[:, ABSENT] = False
+        return np.asarray(table.sum(axis=1, dtype=np.int64)[:, None])
     pairs.sort()
     new = np.ones(len(pairs), bool)
     new[1:] = pairs[1:] != pairs[:-1]
     new &= pairs % size != ABSENT
-    return np.bincount(pairs[new] // size, minlength=m)[:, None]
+    return np.asarray(np.bincount(pairs[new] // size, minlength=m)[:, None])
