@@ -82,9 +82,7 @@ def _names(param: Any) -> list[str]:
 def _metavar(param: Any) -> str:
     if param.metavar:
         return str(param.metavar)
-    if param.param_type_name == "argument":
-        return str(param.name).upper()
-    return str(param.type.name).upper()
+    return str(param.name).upper()
 
 
 def _default(param: Any) -> str:
@@ -100,9 +98,9 @@ def recipe_page() -> str:
     parts = [
         "# The recipe\n",
         NOTE,
-        "A recipe is a YAML file. The least one is a list of sources; everything else has a default that is meant to be "
-        "left alone. Unknown keys are refused, and all faults are told at once. Relative paths start at the recipe's "
-        "folder.\n",
+        "A recipe is a YAML file. The least one is a list of sources; everything else has a default that is meant to "
+        "be left alone. Unknown keys are refused, and all faults are told at once. Relative paths start at the "
+        "recipe's folder.\n",
         "```yaml\n" + _least() + "```\n",
         f"Recipes that come with kinfolk, to be used as `base`: {', '.join(f'`{name}`' for name in _bases())}.\n",
     ]
@@ -182,8 +180,8 @@ def _paragraph(text: str | None) -> str:
 def default_recipe() -> str:
     """configs/default.yaml: every key with its default."""
     lines = [
-        "# Every key of a recipe with its default, and what it does. `base: default` changes nothing: it is here to read",
-        "# and to copy from. Written by `python docs/generate.py`; docs/recipe.md has the same with limits.",
+        "# Every key of a recipe with its default, and what it does. `base: default` changes nothing: it is here to be",
+        "# read and copied from. Written by `python docs/generate.py`; docs/recipe.md has the same with limits.",
     ]
     for name, field in Recipe.model_fields.items():
         model = _model_in(field.annotation)
@@ -196,6 +194,8 @@ def default_recipe() -> str:
 def _keys(model: type[BaseModel], indent: str) -> Iterator[str]:
     for name, field in model.model_fields.items():
         value = field.get_default(call_default_factory=True)
+        if name == "seed":
+            continue  # handed down from the top of the recipe
         yield f"{indent}# {_paragraph(field.description)}"
         if isinstance(value, BaseModel):
             yield f"{indent}{name}:"
@@ -212,9 +212,9 @@ def _yaml(value: Any) -> str:
 
 
 PAGES = {
+    DOCS.parent / "configs" / "default.yaml": default_recipe,
     DOCS / "cli.md": cli_page,
     DOCS / "recipe.md": recipe_page,
-    DOCS.parent / "configs" / "default.yaml": default_recipe,
 }
 
 

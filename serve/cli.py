@@ -35,7 +35,12 @@ def kinfolk(
     ] = False,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, envvar="KINFOLK_THREADS", help="Threads to compute with; all available cores if left out."),
+        typer.Option(
+            metavar="N",
+            min=1,
+            envvar="KINFOLK_THREADS",
+            help="Threads to compute with; all available cores if left out.",
+        ),
     ] = None,
 ) -> None:
     """Turn each customer's history of events into one vector, and act on it.

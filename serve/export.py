@@ -23,7 +23,7 @@ def export_embeddings(workspace: Workspace, out: Path, snapshot: str | None = No
     published, ArtifactError where the snapshot is damaged, InputError or StorageError where `out` cannot be written.
     """
     embeddings = Embeddings.load(workspace.snapshot_folder(snapshot) / "embeddings")
-    count, width = embeddings.vectors.shape
+    count, width = embeddings.n_customers, embeddings.width
     ids = _id_type(embeddings.customers)
     schema = pa.schema([("customer_id", ids), ("vector", pa.list_(pa.float32()))])
     with (

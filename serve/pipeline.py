@@ -4,6 +4,7 @@ Every stage is keyed by what goes into it and finds its own finished work again,
 point, started again, goes on where it stopped and ends with the same bytes.
 """
 
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -125,6 +126,7 @@ class _Line:
         key = snapshot_key(self.recipe, log, model)
         if not is_complete(self.workspace.snapshots / f"s-{key}", "snapshot", SNAPSHOT_VERSION):
             self.parts(log, model, self.workspace.staging / key)
+            _sweep(self.workspace.staging / key)
         return log, model, key
 
     def parts(self, log: EventLog, model: Model, folder: Path) -> None:
@@ -137,6 +139,12 @@ class _Line:
             index.run.run(self.recipe.index, embeddings, folder / "index", self.progress)
         with self.timed("segment"):
             cluster.run.run(self.recipe.segments, embeddings, behaviours, folder / "segments", self.progress)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what stages that were killed left beside their finished work: it must not get into the snapshot."""
+    for leftover in folder.glob(".*"):
+        shutil.rmtree(leftover)
 
 
 def snapshot_key(recipe: Recipe, log: EventLog, model: Model) -> str:

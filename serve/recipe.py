@@ -37,17 +37,17 @@ class Recipe(Config):
     """Events from this moment on are not read; without a zone it is UTC."""
     seed: int = Field(default=0, ge=0, lt=1 << 31)
     """Seed of everything random; a stage that sets its own `seed` keeps it."""
-    prepare: PrepareConfig = PrepareConfig()
+    prepare: PrepareConfig = Field(default_factory=PrepareConfig)
     """How events are checked and encoded."""
-    train: TrainConfig = TrainConfig()
+    train: TrainConfig = Field(default_factory=TrainConfig)
     """The sequence model and how it is trained."""
-    embed: EmbedConfig = EmbedConfig()
+    embed: EmbedConfig = Field(default_factory=EmbedConfig)
     """How histories become vectors."""
-    index: IndexConfig = IndexConfig()
+    index: IndexConfig = Field(default_factory=IndexConfig)
     """How similar customers are searched."""
-    audience: AudienceConfig = AudienceConfig()
+    audience: AudienceConfig = Field(default_factory=AudienceConfig)
     """How lookalike audiences are made."""
-    segments: SegmentsConfig = SegmentsConfig()
+    segments: SegmentsConfig = Field(default_factory=SegmentsConfig)
     """How customers are grouped into segments."""
 
     @model_validator(mode="before")

@@ -203,5 +203,8 @@ class _quiet(warnings.catch_warnings):
             ".*IterableDataset.*",
             ".*Checkpoint directory.*",
             ".*weights_only.*",
+            ".*LeafSpec.*",
+            ".*transfer_batch_to_device.*",
+            ".*smaller than the logging interval.*",
         ):
             warnings.filterwarnings("ignore", pattern)

@@ -75,13 +75,20 @@ def _tell(report: "CheckReport") -> None:
 
 
 def simulate(
-    out: Annotated[Path, typer.Option(help="Folder for the bank; the same bank there is added to.")] = Path("bank"),
-    customers: Annotated[int, typer.Option(help="Customers on the first day.")] = 10_000,
-    days: Annotated[int, typer.Option(help="Days to generate.")] = 180,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day (UTC).")] = datetime(2025, 1, 1),
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for the bank; the same bank there is added to.")
+    ] = Path("bank"),
+    customers: Annotated[int, typer.Option(metavar="N", help="Customers on the first day.")] = 10_000,
+    days: Annotated[int, typer.Option(metavar="D", help="Days to generate.")] = 180,
+    seed: Annotated[int, typer.Option(metavar="S", help="Seed of everything random.")] = 0,
+    start: Annotated[
+        datetime, typer.Option(metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="The first day (UTC).")
+    ] = datetime(2025, 1, 1),
     day: Annotated[
-        int | None, typer.Option(help="Generate this day alone, counted from 0, with the bytes it has in a whole run.")
+        int | None,
+        typer.Option(
+            metavar="D", help="Generate this day alone, counted from 0, with the bytes it has in a whole run."
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -16,8 +16,11 @@ def register(root: typer.Typer) -> None:
 
 @app.command()
 def create(
-    role: Annotated[str, typer.Option(help="analyst reads, marketer also builds audiences, admin may do everything.")],
-    name: Annotated[str, typer.Option(help="Whose key it is, or what for.")] = "",
+    role: Annotated[
+        str,
+        typer.Option(metavar="ROLE", help="analyst reads, marketer also builds audiences, admin may do everything."),
+    ],
+    name: Annotated[str, typer.Option(metavar="NAME", help="Whose key it is, or what for.")] = "",
     workspace: WorkspaceOption = WORKSPACE,
     json: JsonOption = False,
 ) -> None:

@@ -1,8 +1,5 @@
 """The line and its longest stage: run, train, evaluate."""
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
 from serve.commands.shared import WORKSPACE, JsonOption, RecipeArgument, WorkspaceOption, print_json, print_table
@@ -32,8 +29,8 @@ def run(recipe: RecipeArgument, workspace: WorkspaceOption = WORKSPACE, json: Js
         return
     print_table(("stage", "seconds"), [(stage, f"{value:.1f}") for stage, value in line.seconds.items()])
     typer.echo(
-        f"Snapshot {line.snapshot} is served: {counts['customers']:,} customers, {counts['events']:,} events. Go on with "
-        f"`kinfolk segments`, `kinfolk audience` or `kinfolk serve`, each with `--workspace {workspace}`."
+        f"Snapshot {line.snapshot} is served: {counts['customers']:,} customers, {counts['events']:,} events. Go on "
+        f"with `kinfolk segments`, `kinfolk audience` or `kinfolk serve`, each with `--workspace {workspace}`."
     )
 
 

@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def history(
     workspace: WorkspaceOption = WORKSPACE,
-    limit: Annotated[int, typer.Option(min=1, help="How many to show, newest first.")] = 20,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many to show, newest first.")] = 20,
     json: JsonOption = False,
 ) -> None:
     """List publications and rollbacks, newest first."""

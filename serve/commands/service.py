@@ -7,8 +7,12 @@ import typer
 
 from serve.commands.shared import WORKSPACE, WorkspaceOption
 
-HostOption = Annotated[str, typer.Option(help="Address to listen on; anything but loopback is reachable from outside.")]
-PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
+HostOption = Annotated[
+    str, typer.Option(metavar="HOST", help="Address to listen on; anything but loopback is reachable from outside.")
+]
+PortOption = Annotated[
+    int, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+]
 
 
 def register(app: typer.Typer) -> None:

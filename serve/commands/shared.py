@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 WorkspaceOption = Annotated[
     Path,
-    typer.Option("--workspace", "-w", envvar="KINFOLK_WORKSPACE", help="Folder that kinfolk keeps everything in."),
+    typer.Option(
+        "--workspace", "-w", metavar="DIR", envvar="KINFOLK_WORKSPACE", help="Folder that kinfolk keeps everything in."
+    ),
 ]
 RecipeArgument = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML recipe; its least form lists `sources`.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-SnapshotOption = Annotated[str | None, typer.Option(help="Name of a snapshot; the one being served if left out.")]
+SnapshotOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Name of a snapshot; the one being served if left out.")
+]
 WORKSPACE = Path("workspace")
 NUMBER = re.compile(r"[-+]?[\d,.]*\d%?|")
 UNCUT = 300

@@ -31,17 +31,25 @@ def register(root: typer.Typer) -> None:
 
 
 def audience(
-    seeds: Annotated[Path, typer.Option(help="CSV or Parquet file with a column customer_id: whom to find more of.")],
-    size: Annotated[int, typer.Option(help="Customers in the audience.")],
-    out: Annotated[Path, typer.Option(help="CSV or Parquet file to write: customer_id, score, rank, best first.")],
+    seeds: Annotated[
+        Path, typer.Option(metavar="FILE", help="CSV or Parquet file with a column customer_id: whom to find more of.")
+    ],
+    size: Annotated[int, typer.Option(metavar="N", help="Customers in the audience.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="CSV or Parquet file to write: customer_id, score, rank, best first.")
+    ],
     all_scores: Annotated[
-        Path | None, typer.Option("--all-scores", help="CSV or Parquet file to write: customer_id, score of everybody.")
+        Path | None,
+        typer.Option(
+            "--all-scores", metavar="FILE", help="CSV or Parquet file to write: customer_id, score of everybody."
+        ),
     ] = None,
     suppress: Annotated[
-        Path | None, typer.Option(help="CSV or Parquet file with a column customer_id: who must not be in it.")
+        Path | None,
+        typer.Option(metavar="FILE", help="CSV or Parquet file with a column customer_id: who must not be in it."),
     ] = None,
     include_seeds: Annotated[bool, typer.Option("--include-seeds", help="Let seeds be members themselves.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of all that is drawn at random.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Seed of all that is drawn at random.")] = 0,
     workspace: WorkspaceOption = WORKSPACE,
     snapshot: SnapshotOption = None,
     json: JsonOption = False,
@@ -91,7 +99,7 @@ def _tell(report: "AudienceReport", out: Path) -> None:
 
 def similar(
     customer: Annotated[str, typer.Argument(help="Customer id.")],
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many.")] = 10,
+    k: Annotated[int, typer.Option("--k", "-k", metavar="N", min=1, help="How many.")] = 10,
     workspace: WorkspaceOption = WORKSPACE,
     snapshot: SnapshotOption = None,
     json: JsonOption = False,

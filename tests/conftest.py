@@ -1,0 +1,106 @@
+"""Shared fixtures: a workspace made once by really running the line over a small simulated bank."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from store.workspace import Workspace
+
+CUSTOMERS, DAYS = 600, 60
+TINY = """\
+train:
+  width: 32
+  hidden: 16
+  event_width: 16
+  vocabulary: 100
+  slices: 2
+  slice_events: [8, 24]
+  batch_customers: 64
+  epochs: 2
+  epoch_events: 12_000
+  head_customers: 600
+  threads: 1
+  pools:
+    values: 12
+    bins: 4
+    crossed_values: 0
+    crossed_fields: 0
+segments:
+  epochs: 60
+  stability_runs: 1
+audience:
+  bootstrap: 100
+"""
+"""A recipe's sections that make a line quick; what comes out is real, only poor."""
+
+
+@dataclass(frozen=True)
+class Bank:
+    """A simulated bank and the workspace that a line made of it."""
+
+    folder: Path
+    """The bank: events, truth, recipe.yaml."""
+    recipe: Path
+    """Its recipe with the TINY sections."""
+    root: Path
+    """The workspace's folder. Shared by all tests: take `workspace_copy` to change anything in it."""
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace."""
+        return Workspace.open(self.root)
+
+
+def kinfolk(*words: str | Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own in `folder`."""
+    return subprocess.run(
+        [sys.executable, "-m", "serve.cli", *map(str, words)],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def make_bank(folder: Path, customers: int = CUSTOMERS, days: int = DAYS) -> Path:
+    """Simulate a bank in `folder`/bank and return the recipe that reads it in a quick line."""
+    made = kinfolk(
+        "simulate", "--customers", str(customers), "--days", str(days), "--seed", "7", "--out", "bank", folder=folder
+    )
+    assert made.returncode == 0, made.stderr
+    recipe = folder / "bank" / "tiny.yaml"
+    recipe.write_text((folder / "bank" / "recipe.yaml").read_text(encoding="utf-8") + TINY, encoding="utf-8")
+    return recipe
+
+
+@pytest.fixture(scope="session")
+def small_workspace(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Bank:
+    """A line that was really run, once for all workers of a test run. Read only."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base if worker_id == "master" else base.parent) / "small-workspace"
+    shared.mkdir(exist_ok=True)
+    root, recipe, done = shared / "workspace", shared / "bank" / "tiny.yaml", shared / "done"
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            make_bank(shared)
+            ran = kinfolk("run", recipe, "--workspace", root, folder=shared)
+            assert ran.returncode == 0, ran.stderr
+            done.touch()
+    return Bank(shared / "bank", recipe, root)
+
+
+@pytest.fixture
+def workspace_copy(small_workspace: Bank, tmp_path: Path) -> Bank:
+    """A copy of the shared workspace that a test may change."""
+    root = tmp_path / "workspace"
+    shutil.copytree(small_workspace.root, root)
+    return Bank(small_workspace.folder, small_workspace.recipe, root)
