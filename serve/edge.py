@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve import problems
+from serve.config import MEGABYTE
 from serve.service import Service
 
 SECURITY_HEADERS = {
@@ -147,7 +148,7 @@ class Exchange:
         return "*" in known or etag.removeprefix("W/") in known
 
     def _too_large(self) -> problems.TooLargeError:
-        limit = f"{self.limit / (1 << 20):g} MiB"
+        limit = f"{self.limit / MEGABYTE:.4g} MiB"
         return problems.TooLargeError(
             f"the body is over {limit}; send fewer customers, or let the operator raise `max_body_mb`",
             {"Connection": "close"},

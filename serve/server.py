@@ -3,6 +3,7 @@
 import ipaddress
 import logging
 import socket
+from contextlib import suppress
 from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL
 from pathlib import Path
 
@@ -44,16 +45,18 @@ def serve(
         log.info("listening", url=url(address, taken))
         if not ipaddress.ip_address(address).is_loopback:
             log.warning("reachable from other machines without TLS: put a TLS proxy in front", address=address)
-        uvicorn.Server(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=config.shutdown_seconds,
-            )
-        ).run(sockets=[listener])
+        settings = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=config.shutdown_seconds,
+        )
+        # uvicorn shuts down gently on Ctrl-C and hands the signal on afterwards: there is nothing left to abort
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(settings).run(sockets=[listener])
+        log.info("stopped")
 
 
 def listen(host: str, port: int) -> socket.socket:

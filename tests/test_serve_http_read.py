@@ -7,7 +7,7 @@ from urllib.parse import quote
 import numpy as np
 import polars as pl
 import pytest
-from http_service import GROUPS, N, WIDTH, Service, group_of, problem, publish
+from http_service import GROUPS, WIDTH, N, Service, group_of, problem, publish
 
 from serve.snapshot import Snapshot
 
