@@ -10,7 +10,7 @@ from eventlog.config import Source
 from eventlog.read import Chunk
 
 REASONS = {
-    "missing_customer": "the customer is missing, or is no id where ids are whole numbers",
+    "missing_customer": "the customer is missing or is no usable id",
     "missing_time": "the time is missing",
     "unparsable_time": "the time is no timestamp, date or ISO 8601 text",
     "future_time": "the time lies in the future",
