@@ -1,14 +1,27 @@
 """The line and its longest stage: run, train, evaluate."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from serve.commands.shared import WORKSPACE, JsonOption, RecipeArgument, WorkspaceOption, print_json, print_table
+from serve.commands.shared import (
+    WORKSPACE,
+    JsonOption,
+    RecipeArgument,
+    SnapshotOption,
+    WorkspaceOption,
+    open_workspace,
+    print_json,
+    print_table,
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command()(run)
     app.command()(train)
+    app.command()(evaluate)
 
 
 def run(recipe: RecipeArgument, workspace: WorkspaceOption = WORKSPACE, json: JsonOption = False) -> None:
@@ -55,3 +68,40 @@ def train(recipe: RecipeArgument, workspace: WorkspaceOption = WORKSPACE, json: 
     if epochs:
         print_table(list(epochs[0]), [list(epoch.values()) for epoch in epochs])
     typer.echo(f"Model {model.key} is in {model.folder}; vectors are {model.width} wide.")
+
+
+def evaluate(
+    labels: Annotated[
+        Path, typer.Option(metavar="FILE", help="CSV or Parquet file: customer_id and one column a label.")
+    ],
+    picture: Annotated[Path | None, typer.Option(metavar="FILE", help="PNG picture to write.")] = None,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Seed of the folds and intervals.")] = 0,
+    workspace: WorkspaceOption = WORKSPACE,
+    snapshot: SnapshotOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare the frozen vectors with hand-made features on labels that you have, cross-validated."""
+    from serve.console_progress import console_progress
+    from serve.evaluation import evaluate_snapshot
+    from serve.outputs import check_output, output
+    from train.evaluate import to_json
+    from train.picture import draw
+
+    if picture is not None:
+        check_output(picture)
+    with console_progress() as progress:
+        evaluation = evaluate_snapshot(open_workspace(workspace), labels, snapshot, seed, progress)
+    if picture is not None:
+        with output(picture) as path:
+            draw(evaluation.results, path)
+    known = {"matched": evaluation.labels.matched, "unknown": evaluation.labels.unknown}
+    if json:
+        print_json({"snapshot": evaluation.snapshot, **known, "results": to_json(evaluation.results)})
+        return
+    columns = ("label", "input", "metric", "customers", "score", "95 % interval")
+    rows = [
+        (r.label, r.input, r.metric, r.customers, r.score.value, f"{r.score.low:.3f} to {r.score.high:.3f}")
+        for r in evaluation.results
+    ]
+    print_table(columns, rows)
+    typer.echo(f"{known['matched']:,} labelled customers are known, {known['unknown']:,} are not.")
