@@ -21,6 +21,8 @@ Doubles = npt.NDArray[np.float64]
 
 FEW = 150
 """Seeds up to which twice as many folds are made."""
+SCARCE = 10
+"""Customers who are not seeds, per fold, below which they are not split."""
 BLENDED = 3
 """Scorers in a blend, at most."""
 
@@ -115,6 +117,8 @@ def split_others(pool: Pool, config: AudienceConfig, folds: int, rng: np.random.
         fitted, rest = others[: config.fit_rows], others[config.fit_rows :]
         ranked = _eligible(rest, pool)[: config.evaluation_rows]
         return [(np.sort(fitted), np.sort(ranked))] * folds
+    if len(others) < SCARCE * folds:  # next to everybody is a seed: too few to be split
+        return [(np.sort(others), np.sort(_eligible(others, pool)))] * folds
     part = np.arange(len(others)) % folds
     return [
         (
@@ -128,7 +132,7 @@ def split_others(pool: Pool, config: AudienceConfig, folds: int, rng: np.random.
 def _eligible(rows: Rows, pool: Pool) -> Rows:
     allowed = rows[pool.eligible[rows]]
     # with next to nobody eligible, ranks among all others are the better guess
-    return allowed if len(allowed) >= 20 else rows
+    return allowed if len(allowed) >= SCARCE else rows
 
 
 def fit_rng(seed: int, name: str) -> np.random.Generator:

@@ -194,7 +194,8 @@ def log_sum_exp(values: Floats) -> Floats:
 
 def whitening(rows: Floats, shrinkage: float) -> Floats:
     """Symmetric [p, p] W with W W = inverse covariance of `rows`, the covariance shrunk towards its diagonal."""
-    covariance = np.atleast_2d(np.cov(rows.astype(np.float64), rowvar=False))
+    centred = rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64)
+    covariance = centred.T @ centred / len(rows)
     diagonal = np.diag(covariance) + 1e-6 * max(float(np.trace(covariance)) / len(covariance), 1e-12)
     shrunk = (1.0 - shrinkage) * covariance + shrinkage * np.diag(diagonal)
     values, axes = np.linalg.eigh(shrunk)
