@@ -1,7 +1,9 @@
 """Routes about one customer."""
 
+import threading
 from typing import Annotated, Literal
 
+import faiss
 import numpy as np
 from fastapi import APIRouter, Query, Response
 
@@ -12,6 +14,7 @@ from serve.snapshot import Snapshot
 
 router = APIRouter(prefix="/v1/customers", tags=["customers"])
 MOST_SIMILAR = 1000
+_thread = threading.local()
 
 
 @router.get("/{customer}")
@@ -59,6 +62,7 @@ def read_similar(
     if segment is not None:
         snapshot.profile(segment)
         allowed = snapshot.segments.labels == segment
+    _one_core()
     rows, similarity = snapshot.index.similar(np.array([row]), min(k, snapshot.n_customers), allowed)
     tag(response, snapshot.name)
     found = [
@@ -67,6 +71,17 @@ def read_similar(
         if i >= 0
     ]
     return SimilarAnswer(customer_id=snapshot.customer(row), snapshot=snapshot.name, similar=found)
+
+
+def _one_core() -> None:
+    """Let this thread's searches use one core; OpenMP keeps the number for each thread.
+
+    Requests run side by side as it is, and on a busy machine two cores wait longer for each other (60 ms for 100,000
+    customers) than one takes for the whole search (2 ms).
+    """
+    if not getattr(_thread, "limited", False):
+        faiss.omp_set_num_threads(1)
+        _thread.limited = True
 
 
 def _membership(snapshot: Snapshot, row: int) -> Membership | None:
