@@ -87,7 +87,7 @@ class Segments:
 
     @property
     def message(self) -> str:
-        """Why there are no segments, or only one; empty otherwise."""
+        """Why there are no segments, only one, or one with most customers; empty otherwise."""
         return str(self.manifest.figures["message"])
 
     @property

@@ -16,8 +16,8 @@ class SegmentsConfig(Config):
     """Dimensions that are clustered. With 2 the map shows just what was clustered; else it is a layout of its own."""
     neighbours: int = Field(default=15, ge=5, le=100)
     """Neighbours per customer in the neighbour graph, in the gate and in the vote."""
-    epochs: int | None = Field(default=None, ge=20, le=5000)
-    """Rounds of optimising the layout; None: 500 up to 10,000 customers, 200 beyond."""
+    epochs: int = Field(default=200, ge=20, le=5000)
+    """Rounds of optimising the layout; more than 200 changed no segment in trials."""
     min_share: float = Field(default=0.005, gt=0, lt=0.5)
     """Least size of a segment as a share of the population."""
     min_customers: int = Field(default=40, ge=5)

@@ -20,6 +20,7 @@ from configs.errors import InputError
 from configs.progress import SILENT, Progress
 
 CHUNK = 65_536
+MAJORITY = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +36,14 @@ class Fit:
     stability: tuple[float, ...]
     """Stability of each segment."""
     message: str
-    """Why there are no segments, or only one; empty otherwise."""
+    """Why there are no segments, only one, or one with most customers; empty otherwise."""
     figures: dict[str, Any] = field(default_factory=dict)
-    """Facts on the way: landmarks, width of the sharpened space, customers set aside by the gate."""
+    """Facts on the way: landmarks, those that the gate let through, directions of the sharpened space."""
+
+    @property
+    def broad(self) -> int | None:
+        """The segment that holds most customers, None where none does."""
+        return 0 if (self.labels == 0).sum() > MAJORITY * len(self.labels) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,13 +206,23 @@ def _numbered(
     new = np.full(len(sizes) + 1, -1, np.int32)
     for number, segment in enumerate(order):
         new[segment] = number
-    message = ""
-    if len(order) < 2:
-        message = (
-            f"{'no group' if not order else 'only one group'} of customers stands out and comes back when part of the "
+    message = _message([int(sizes[s]) for s in order], len(labels))
+    return Fit(new[labels], strength, positions, tuple(stability[s] for s in order), message, figures)
+
+
+def _message(sizes: list[int], n: int) -> str:
+    """A sentence where there are not two segments, or one holds most customers; `sizes` is falling."""
+    if len(sizes) < 2:
+        return (
+            f"{'only one group' if sizes else 'no group'} of customers stands out and comes back when part of the "
             "customers are looked at afresh; the population behaves as one broad group"
         )
-    return Fit(new[labels], strength, positions, tuple(stability[s] for s in order), message, figures)
+    if sizes[0] > MAJORITY * n:
+        return (
+            f"one segment holds {sizes[0] / n:.0%} of the customers: they differ by degrees, not in groups that come "
+            "back when part of the customers are looked at afresh"
+        )
+    return ""
 
 
 def _without(vectors: Floats, message: str) -> Fit:

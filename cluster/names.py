@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from eventlog.behaviour import Feature
 
 MOSTLY, STRONG, SCARCE = 0.5, 2.0, 0.25
+ABSENCE = 0.4
+"""How much a behaviour that a segment lacks counts in its name beside one that it has."""
 LONGEST = 64
 PARTS = (2, 3, 4)
 TERSE = 6
@@ -40,16 +42,22 @@ def terse_fields(features: "Sequence[Feature]") -> frozenset[str]:
     return frozenset(field for field, count in counts.items() if field and count <= TERSE and field != "source")
 
 
-def names_of(drivers: Sequence[Sequence[Driver]], terse: Collection[str] = ()) -> list[str]:
+BROAD = "Broad majority"
+"""Name of a segment that holds most customers: it differs from everybody only in lacking what the others have."""
+
+
+def names_of(drivers: Sequence[Sequence[Driver]], terse: Collection[str] = (), broad: int | None = None) -> list[str]:
     """One name per segment: its two strongest behaviours, and more where two segments would share a name.
 
-    `terse` are the fields whose values are named together with the field.
+    `terse` are the fields whose values are named together with the field; `broad` is the segment of most customers.
     """
     phrases = [phrases_of(of_one, terse) for of_one in drivers]
     names = [_join(of_one, PARTS[0]) for of_one in phrases]
     for parts in PARTS[1:]:
         taken = Counter(names)
         names = [_join(of_one, parts) if taken[name] > 1 else name for name, of_one in zip(names, phrases, strict=True)]
+    if broad is not None:
+        names[broad] = BROAD
     return numbered(names)
 
 
@@ -74,12 +82,12 @@ def phrases_of(drivers: Sequence[Driver], terse: Collection[str] = ()) -> list[s
     """The drivers in a marketer's words, no subject twice; of the first two, what the segment does more leads."""
     phrases: list[tuple[bool, str]] = []
     subjects = set()
-    for driver in drivers:
+    # what people do says more than what they do not do
+    for driver in sorted(drivers, key=lambda d: -d.score * (1.0 if d.higher else ABSENCE)):
         subject, phrase = phrase_of(driver, terse)
         if subject.casefold() not in subjects:
             subjects.add(subject.casefold())
             phrases.append((driver.higher, phrase))
-    # what people do says more than what they do not do
     first = sorted(phrases[: PARTS[0]], key=lambda p: not p[0])
     return [phrase for _, phrase in first + phrases[PARTS[0] :]]
 

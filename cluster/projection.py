@@ -10,7 +10,7 @@ from cluster.warm import load_umap
 START_SPREAD = 3.0
 
 
-def project(space: Floats, near: Neighbours, *, dimensions: int, epochs: int | None, seed: int) -> Floats:
+def project(space: Floats, near: Neighbours, *, dimensions: int, epochs: int, seed: int) -> Floats:
     """Positions float32 [n, dimensions] of the customers `space` [n, m] with neighbour graph `near`.
 
     The same input gives the same bytes: UMAP runs on one thread with a fixed seed, starting from the first columns of

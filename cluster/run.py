@@ -52,9 +52,8 @@ def describe(
     labels = found.labels
     per_segment = drivers(behaviour, labels, len(found.stability), config.drivers)
     profiles = []
-    for segment, (name, of_one) in enumerate(
-        zip(names_of(per_segment, terse_fields(behaviour.features)), per_segment, strict=True)
-    ):
+    names = names_of(per_segment, terse_fields(behaviour.features), found.broad)
+    for segment, (name, of_one) in enumerate(zip(names, per_segment, strict=True)):
         rows = np.flatnonzero(labels == segment)
         medoids = typical(embeddings.vectors, rows, config.typical)
         profiles.append(

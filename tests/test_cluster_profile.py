@@ -185,6 +185,13 @@ def test_names_that_begin_alike_are_told_apart_by_the_next_behaviour() -> None:
     ]
 
 
+def test_what_a_segment_has_is_named_before_what_it_lacks_and_a_majority_is_called_one() -> None:
+    lacking = [replace(driver("FUEL", up=False), score=1.0), replace(driver("MEAT", up=False), score=0.9)]
+    having = replace(driver("WINE"), score=0.5)
+    assert names_of([[*lacking, having]]) == ["A lot of wine, less fuel"]
+    assert names_of([lacking, [having]], broad=0) == ["Broad majority", "A lot of wine"]
+
+
 def test_words() -> None:
     assert [plural(w) for w in ("category", "store", "brand", "day", "batch")] == [
         "categories", "stores", "brands", "days", "batches",
