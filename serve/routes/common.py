@@ -1,4 +1,7 @@
-"""What the routes share: the caller's key, the request's snapshot, ids in paths, cursors and tags of copies."""
+"""What the routes share: the caller's key, the request's snapshot, ids in paths, cursors and tags of copies.
+
+Dependencies are `async` although they wait for nothing: each plain one would cost a hop to another thread.
+"""
 
 import base64
 import binascii
@@ -21,7 +24,7 @@ BEARER = HTTPBearer(auto_error=False, description="`Authorization: Bearer kf_...
 HEADER = APIKeyHeader(name="X-API-Key", auto_error=False)
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:
     """The service that answers."""
     service: Service = request.app.state.service
     return service
@@ -40,7 +43,7 @@ def needs(right: Right) -> Callable[..., Awaitable[Key]]:
 
 async def allowed(request: Request, right: Right) -> Key:
     """The caller's key. Raises UnauthorizedError without a known one, ForbiddenError where it lacks `right`."""
-    keys, secret = service_of(request).keys, secret_of(request)
+    keys, secret = (await service_of(request)).keys, secret_of(request)
     key = keys.remembered(secret) or await run_in_threadpool(keys.find, secret)
     if key is None:
         raise unknown()
@@ -49,7 +52,7 @@ async def allowed(request: Request, right: Right) -> Key:
     return key
 
 
-def snapshot_of(request: Request) -> Snapshot:
+async def snapshot_of(request: Request) -> Snapshot:
     """The one snapshot that this request is answered from."""
     snapshot: Snapshot | None = request.scope["state"]["snapshot"]
     if snapshot is None:
@@ -57,7 +60,7 @@ def snapshot_of(request: Request) -> Snapshot:
     return snapshot
 
 
-def customer_in_path(
+async def customer_in_path(
     customer: Annotated[
         str,
         Path(description="Customer id as in the source, percent-encoded: `a/b` is sent as `a%2Fb`.", examples=["1041"]),
