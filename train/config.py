@@ -16,7 +16,7 @@ class PoolConfig(Config):
     """Values of each categorical field whose mean number is kept apart, for each numeric field."""
     crossed_fields: int = Field(40, ge=0, le=200)
     """A categorical field with at most this many values is also crossed with the time of day and the weekend."""
-    prior: float = Field(5.0, gt=0)
+    prior: float = Field(3.0, gt=0)
     """Events' worth of the population's average mixed into each customer's shares and means."""
 
 
@@ -41,11 +41,11 @@ class TrainConfig(Config):
     """Shortest and longest slice in events; a shorter history is cut in parts of itself."""
     batch_customers: int = Field(64, ge=2, le=4096)
     """Customers in a batch."""
-    epochs: int = Field(12, ge=1, le=1000)
+    epochs: int = Field(6, ge=1, le=1000)
     """Upper bound on epochs; early stopping may end sooner."""
-    epoch_events: int = Field(600_000, ge=1000)
+    epoch_events: int = Field(500_000, ge=1000)
     """Events read in an epoch: an epoch is as long for a million customers as for a thousand."""
-    patience: int = Field(3, ge=1)
+    patience: int = Field(2, ge=1)
     """Epochs without a better validation loss after which training stops."""
     learning_rate: float = Field(2e-3, gt=0, le=1)
     """Peak learning rate (AdamW, one cycle over `epochs`)."""
@@ -59,6 +59,8 @@ class TrainConfig(Config):
     """Weight of the description: the customer's pools told from one slice."""
     validation_share: float = Field(0.05, gt=0, lt=0.5)
     """Share of customers held out to decide when to stop."""
+    body_weight: float = Field(0.25, ge=0, le=4)
+    """Weight of the recurrent body's state in the customer vector, beside the pools' 1."""
     head_customers: int = Field(20_000, ge=100)
     """Customers sampled to fit scales, reliabilities and the projection."""
     accelerator: str = "auto"

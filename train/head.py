@@ -26,7 +26,7 @@ class HeadFit:
     scale: np.ndarray
     """float32 [F]."""
     weight: np.ndarray
-    """float32 [F], reliability in [0, 1]."""
+    """float32 [F], reliability in [0, 1] times emphasis."""
     projection: np.ndarray
     """float32 [F, D]."""
     explained: float
@@ -47,11 +47,17 @@ def reliability(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return stepped
 
 
-def fit_head(whole: np.ndarray, first: np.ndarray, second: np.ndarray, width: int, seed: int) -> HeadFit:
-    """Fit on features of whole histories [n, F] and of both halves of the long enough ones [m, F]."""
+def fit_head(
+    whole: np.ndarray, first: np.ndarray, second: np.ndarray, emphasis: np.ndarray, width: int, seed: int
+) -> HeadFit:
+    """Fit on features of whole histories [n, F] and of both halves of the long enough ones [m, F].
+
+    `emphasis` float32 [F] multiplies the reliabilities.
+    """
     mean, scale = standardisation(whole)
     enough = len(first) >= 32
     weight = reliability(first, second) if enough else np.ones(whole.shape[1], np.float32)
+    weight = weight * emphasis
     weighed = np.clip((whole - mean) / scale, -4, 4) * weight
     scatter = weighed.T.astype(np.float64) @ weighed
     values, directions = np.linalg.eigh(scatter)

@@ -58,6 +58,8 @@ class Layout:
         self.bins = [self._share(len(edges) + 1) for edges in scales.edges]
         self.hour, self.weekday, self.month_day = self._share(24), self._share(7), self._share(31)
         self.gap = self._share(len(scales.gap_edges) + 1)
+        self.category_there = [self._share(2) for _ in kept]
+        self.number_there = [self._share(2) for _ in scales.edges]
         self.moments = [self._mean(2, self._plain(1)) for _ in scales.edges]
         self.totals = [self._plain(1) for _ in scales.edges]
         small = [f for f, size in enumerate(kept) if size <= config.crossed_fields]
@@ -107,7 +109,9 @@ def additions(layout: Layout, events: Events) -> list[tuple[np.ndarray, np.ndarr
         (every, layout.gap + np.searchsorted(np.asarray(scales.gap_edges), gaps), None),
     ]
     for v, edges in enumerate(scales.edges):
-        here = np.flatnonzero(np.isfinite(logs[:, v]))
+        there = np.isfinite(logs[:, v])
+        out.append((every, layout.number_there[v] + there, None))
+        here = np.flatnonzero(there)
         number = z[here, v].astype(np.float64)
         out.append((here, layout.bins[v] + np.searchsorted(np.asarray(edges), logs[here, v]), None))
         out.append((here, np.full(len(here), layout.moments[v] - 1), None))
@@ -117,6 +121,7 @@ def additions(layout: Layout, events: Events) -> list[tuple[np.ndarray, np.ndarr
     for f, size in enumerate(layout.kept):
         code = events.codes[:, f].astype(np.int64)
         code = np.where(code >= size, 1, code)
+        out.append((every, layout.category_there[f] + (code > 0), None))
         here = np.flatnonzero(code > 0)
         code = code[here]
         out.append((here, layout.fields[f] + code, None))

@@ -116,7 +116,9 @@ def fit_whole_head(
                 advance(len(part))
             read.append(rows)
     whole, early, late = read
-    fit = fit_head(whole, early, late, config.width, config.seed)
+    emphasis = np.ones(whole.shape[1], np.float32)
+    emphasis[encoder.pool_features :] = config.body_weight
+    fit = fit_head(whole, early, late, emphasis, config.width, config.seed)
     for name in ("mean", "scale", "weight", "projection"):
         getattr(encoder.head, name).copy_(torch.from_numpy(getattr(fit, name)))
     return fit.explained
