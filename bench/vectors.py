@@ -1,4 +1,4 @@
-"""Synthetic embeddings for benchmarks: unit vectors around centres, written as the real artifact in bounded memory."""
+"""Synthetic embeddings for benchmarks: unit vectors of overlapping groups, written in bounded memory."""
 
 from pathlib import Path
 
@@ -8,8 +8,12 @@ import polars as pl
 from embed.artifact import Embeddings, write_embeddings
 
 PIECE = 1 << 16
-SPREAD = 2.5
+LATENT = 16
+"""Dimensions in which customers really differ: learnt vectors fill far fewer than their width."""
+SPREAD = 1.0
 """Noise around a centre, in units of the centres' own spread: groups overlap, as customers do."""
+NOISE = 0.1
+"""Noise of every number of a vector, in units of its spread."""
 
 
 def centre_of(n: int, centres: int, seed: int) -> np.ndarray:
@@ -21,13 +25,15 @@ def embeddings(folder: Path, n: int, width: int, seed: int, centres: int = 200) 
     """n customers with ids 0 to n - 1."""
     member = centre_of(n, centres, seed)
     rng = np.random.default_rng([seed, 1])
-    means = rng.standard_normal((centres, width), dtype=np.float32)
+    means = rng.standard_normal((centres, LATENT), dtype=np.float32)
+    axes = rng.standard_normal((LATENT, width), dtype=np.float32)
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = folder.parent / "scratch.f32"
     vectors = np.memmap(scratch, dtype=np.float32, mode="w+", shape=(n, width))
     for start in range(0, n, PIECE):
         part = member[start : start + PIECE]
-        rows = means[part] + SPREAD * rng.standard_normal((len(part), width), dtype=np.float32)
+        latent = means[part] + SPREAD * rng.standard_normal((len(part), LATENT), dtype=np.float32)
+        rows = latent @ axes + NOISE * LATENT**0.5 * rng.standard_normal((len(part), width), dtype=np.float32)
         vectors[start : start + PIECE] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     states = np.zeros((n, 1), dtype=np.float32)
     written = write_embeddings(folder, f"bench-{n}-{width}-{seed}", pl.Series(np.arange(n)), vectors, states, {})

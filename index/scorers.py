@@ -204,10 +204,21 @@ def whitening(rows: Floats, shrinkage: float) -> Floats:
 
 
 def kmeans(
-    rows: Floats, most: int, rows_per_centre: int, rng: np.random.Generator, steps: int = 12
+    rows: Floats, most: int, rows_per_centre: int, rng: np.random.Generator, starts: int = 6
 ) -> tuple[Floats, Doubles]:
-    """Lloyd's k-means from k-means++ starts: centres [k, p] and their sizes [k]; k grows with the rows up to `most`."""
+    """The best of several runs of Lloyd's k-means: centres [k, p] and their sizes [k].
+
+    k grows with the rows up to `most`. One run alone ends where chance led it, and held-out seeds would then judge
+    another solution than the one that is used.
+    """
     k = max(1, min(most, len(rows) // rows_per_centre))
+    runs = [_lloyd(rows, k, rng) for _ in range(starts if k > 1 else 1)]
+    _, centres, sizes = min(runs, key=lambda run: run[0])
+    return centres[sizes > 0], sizes[sizes > 0]
+
+
+def _lloyd(rows: Floats, k: int, rng: np.random.Generator, steps: int = 15) -> tuple[float, Floats, Doubles]:
+    """Sum of squared distances, centres and sizes after `steps` from a k-means++ start (Arthur, Vassilvitskii 2007)."""
     chosen = [int(rng.integers(len(rows)))]
     nearest = distances(rows, rows[chosen])[:, 0].astype(np.float64)
     while len(chosen) < k and nearest.sum() > 0:
@@ -221,9 +232,10 @@ def kmeans(
         indicator[member, np.arange(len(rows))] = 1.0
         moved = (indicator @ rows) / np.maximum(sizes, 1)[:, None].astype(np.float32)
         centres = np.where(sizes[:, None] > 0, moved, centres)
-    member = np.argmin(distances(rows, centres), axis=1)
+    apart = distances(rows, centres)
+    member = np.argmin(apart, axis=1)
     sizes = np.bincount(member, minlength=len(centres)).astype(np.float64)
-    return np.asarray(centres[sizes > 0]), sizes[sizes > 0]
+    return float(apart.min(axis=1).sum(dtype=np.float64)), np.asarray(centres), sizes
 
 
 def newton(rows: Floats, y: Doubles, importance: Doubles, penalty: float, steps: int) -> Doubles:

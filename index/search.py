@@ -76,7 +76,7 @@ class SearchIndex:
         if len(queries) == 0 or selected == 0:
             return np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf, np.float32)
         fetched = min(k + CLOSE + (without is not None), selected)
-        nprobe = self._cells(fetched, selected)
+        nprobe = self._cells(k, selected)
         if nprobe is None:
             found = scan(self.embeddings.vectors, queries, fetched, allowed)
         else:
