@@ -1,22 +1,23 @@
-"""A lookalike audience from files to files, noted in the catalogue."""
+"""A lookalike audience from files to files, kept in the workspace too."""
 
-import hashlib
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from configs.errors import InputError
 from index.audience import Audience, build_audience
-from index.config import AudienceConfig
+from index.files import escaped
 from index.request import AudienceRequest
+from serve.audiences import config_of, normal, store_audience
 from serve.catalogues import open_catalogue
 from serve.outputs import check_output, output
 from serve.snapshot import Snapshot
 from store.workspace import Workspace
 
 PARQUET = (".parquet", ".pq")
+ACTOR = "cli"
 
 
 @dataclass(frozen=True)
@@ -45,41 +46,21 @@ def make_audience(
     All files appear, or none. Raises InputError (seeds, size, files), NotFoundError, ArtifactError, StorageError.
     """
     files.check()
-    opened = Snapshot.load(workspace, snapshot)
-    audience = build_audience(request, opened.embeddings, opened.behaviour, audience_config(opened))
+    opened, request = Snapshot.load(workspace, snapshot), normal(request)
+    audience = build_audience(request, opened.embeddings, opened.behaviour, config_of(opened))
     with ExitStack() as stack:
         if files.scores is not None:
             write_table(audience.score_table(), stack.enter_context(output(files.scores)), files.scores.suffix)
         write_table(audience.member_table(), stack.enter_context(output(files.members)), files.members.suffix)
-        _note(workspace, request, audience, opened.name)
+        # kept as the service keeps its own, so that it is found there too
+        with open_catalogue(workspace) as catalogue:
+            store_audience(audience, request, opened, workspace, catalogue, ACTOR)
     return audience
 
 
-def audience_config(snapshot: Snapshot) -> AudienceConfig:
-    """The recipe's section `audience`, as the snapshot's manifest keeps it."""
-    return AudienceConfig.model_validate(snapshot.manifest.figures.get("audience", {}))
-
-
 def write_table(table: pl.DataFrame, path: Path, suffix: str) -> None:
-    """Write a table as Parquet or CSV, whichever the suffix says."""
+    """Write a table as Parquet or CSV, whichever the suffix says; a CSV holds no text that a spreadsheet would run."""
     if suffix.lower() in PARQUET:
         table.write_parquet(path)
     else:
-        table.write_csv(path)
-
-
-def _note(workspace: Workspace, request: AudienceRequest, audience: Audience, snapshot: str) -> None:
-    report = audience.report
-    seeds = "\n".join(sorted(str(seed) for seed in request.seeds))
-    options = {"size": request.size, "include_seeds": request.include_seeds, "seed": request.seed}
-    counts = {"given": report.seeds.given, "matched": report.seeds.matched, "unmatched": len(report.seeds.unmatched)}
-    figures = {name: asdict(getattr(report, name)) for name in ("auroc", "recall", "lift")}
-    with open_catalogue(workspace) as catalogue:
-        catalogue.save_audience(
-            actor="cli",
-            snapshot=snapshot,
-            request={**options, "suppressed_count": report.suppressed},
-            seeds_sha256=hashlib.sha256(seeds.encode()).hexdigest(),
-            size=report.size,
-            report={"seed_counts": counts, **figures},
-        )
+        escaped(table).write_csv(path)

@@ -16,6 +16,7 @@ from http_service import QUICK, N, Service, group_of, problem, publish
 import serve.audiences
 from index.audience import build_audience
 from index.request import AudienceRequest
+from serve.audience_files import AudienceFiles, make_audience
 from serve.snapshot import Snapshot
 
 SEEDS = np.flatnonzero(group_of(N) == 1)[:60].tolist()
@@ -231,6 +232,16 @@ def test_the_catalogue_gets_options_and_hashes_but_no_customer(service: Service,
     assert (entry.actor, entry.action, entry.subject) == ("marketer", "audience.members", made["id"])
     assert entry.details == {"format": "csv", "size": 120}
     assert "unknown-0" not in json.dumps([[dict(r.report), dict(r.request)] for r in service.catalogue.audiences()])
+
+
+def test_an_audience_from_the_command_line_is_found_over_http(service: Service, tmp_path: Path) -> None:
+    request = AudienceRequest(seeds=tuple(SEEDS), size=133)
+    audience = make_audience(service.workspace, request, AudienceFiles(tmp_path / "audience.csv"))
+    listed = service.get(URL)["audiences"][0]
+    assert (listed["created_by"], listed["size"]) == ("cli", 133)
+    assert service.get(f"{URL}/{listed['id']}/members")["members"] == audience.member_table().to_dicts()
+    again = service.client.post(URL, json={"seeds": SEEDS, "size": 133})
+    assert (again.status_code, again.json()["id"]) == (200, listed["id"])
 
 
 def test_audiences_are_listed_newest_first_a_page_at_a_time(service: Service, made: dict[str, Any]) -> None:
