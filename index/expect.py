@@ -22,8 +22,8 @@ NULL_Z = 2.33
 """Standard errors above one half that the AUROC must reach for the seeds to have something in common (1 %)."""
 WEAKER = 0.632
 """A bootstrap sample holds this share of the seeds, so that choosing by it flatters more than choosing by all."""
-DESIGN = (1.5, 15.0)
-"""How much more the truth varies than independent held-out seeds would, 1.5 + 15 / seeds: the folds share their fits,
+DESIGN = (1.8, 10.0)
+"""How much more the truth varies than independent held-out seeds would, 1.8 + 10 / seeds: the folds share their fits,
 the fewer the seeds the more, and hidden customers are finitely many. Set so that intervals hold in simulation."""
 
 
