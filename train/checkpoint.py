@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as lightning
 import torch
+from pytorch_lightning.callbacks import Checkpoint
 
 LAST, BEST = "last.ckpt", "best.pt"
 
@@ -37,8 +38,11 @@ def resumable(scratch: Path) -> Resumable | None:
         return None
 
 
-class LastEpoch(lightning.Callback):
-    """Writes the trainer's whole state after every epoch."""
+class LastEpoch(Checkpoint):
+    """Writes the trainer's whole state after every epoch.
+
+    A Checkpoint by type, so that Lightning calls it after the module has closed the epoch.
+    """
 
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch

@@ -1,6 +1,7 @@
 """The encoder under Lightning: a thin shell that feeds batches to the objectives and keeps a history of the losses."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from configs.progress import Advance
 from eventlog.sequences import EventLog
+from store.artifact import write_atomic
 from train.config import TrainConfig
 from train.encoder import Encoder
 from train.objectives import Objectives
@@ -57,6 +59,8 @@ class Training(lightning.LightningModule):
         """Close the epoch's row of the history (validation has run by now)."""
         means = {name: round(float(np.mean(values)), 6) for name, values in sorted(self._sums.items())}
         self.history.append({"epoch": self.current_epoch, **means})
+        # rewritten whole, so that a resumed run's file holds the epochs before the kill too
+        write_metrics(self.history, Path(self.trainer.log_dir or self.trainer.default_root_dir) / "metrics.csv")
 
     def configure_optimizers(self) -> Any:
         """AdamW under one cycle of the learning rate (Smith and Topin 2018)."""
@@ -77,6 +81,14 @@ class Training(lightning.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the history of the run that was cut off."""
         self.history = checkpoint["history"]
+
+
+def write_metrics(history: list[dict[str, float]], path: Path) -> None:
+    """Write the losses per epoch as CSV."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = list(dict.fromkeys(name for row in history for name in row))
+    lines = [",".join(names), *(",".join(str(row.get(name, "")) for name in names) for row in history)]
+    write_atomic(path, "\n".join(lines) + "\n")
 
 
 class Slices(lightning.LightningDataModule):

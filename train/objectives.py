@@ -28,7 +28,7 @@ class NextEvent(nn.Module):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.sizes = encoder.scales.vocabulary
-        self.categories = nn.Linear(encoder.hidden, sum(self.sizes))
+        self.categories = nn.ModuleList(nn.Linear(encoder.hidden, size) for size in self.sizes)
         self.numbers = nn.Linear(encoder.hidden, len(encoder.scales.units) + 1)
 
     def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
@@ -38,8 +38,8 @@ class NextEvent(nn.Module):
             return hidden.sum() * 0
         codes, numbers = batch.events.codes[batch.following], batch.events.numbers[batch.following]
         losses = []
-        for f, logits in enumerate(self.categories(h).split(self.sizes, dim=1)):
-            losses.append(functional.cross_entropy(logits, codes[:, f]) / math.log(self.sizes[f]))
+        for f, guess in enumerate(self.categories):
+            losses.append(functional.cross_entropy(guess(h), codes[:, f]) / math.log(self.sizes[f]))
         count = len(self.numbers.bias) - 1
         present = torch.cat([numbers[:, count : 2 * count], torch.ones_like(numbers[:, :1])], dim=1)
         wanted = torch.cat([numbers[:, :count], numbers[:, -1:]], dim=1)

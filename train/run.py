@@ -167,10 +167,9 @@ def train_body(
 
 
 def _trainer_settings(config: TrainConfig, scratch: Path) -> dict[str, Any]:
-    from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+    from pytorch_lightning.loggers import TensorBoardLogger
 
-    logs = scratch.parent / "logs"
-    name = scratch.name.strip(".").removesuffix(".training")
+    logs, name = scratch.parent / "logs", scratch.name.strip(".").removesuffix(".training")
     gpu = torch.cuda.is_available() and config.accelerator in ("auto", "gpu", "cuda")
     return {
         "accelerator": config.accelerator,
@@ -182,12 +181,8 @@ def _trainer_settings(config: TrainConfig, scratch: Path) -> dict[str, Any]:
         "num_sanity_val_steps": 0,
         "enable_progress_bar": False,
         "enable_model_summary": False,
-        "enable_checkpointing": False,
         "deterministic": True,
-        "logger": [
-            CSVLogger(logs, name=name, version="csv"),
-            TensorBoardLogger(logs, name=name, version="tensorboard"),
-        ],
+        "logger": TensorBoardLogger(logs, name="", version=name),
         "log_every_n_steps": 10,
         "default_root_dir": scratch,
     }

@@ -1,0 +1,175 @@
+"""Training for real, small: the exact files, the same weights after a kill, clear words on what cannot be learnt."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from histories import events, prepared, tiny
+from pydantic import ValidationError
+
+import train.run
+from configs.errors import DataError
+from configs.reader import faults
+from eventlog.sequences import EventLog
+from store.workspace import Workspace
+from train.config import TrainConfig
+from train.head import fit_head, reliability
+
+LONGER = {"epochs": 8, "patience": 8, "epoch_events": 12_000}
+CHILD = """
+import sys
+from pathlib import Path
+import train.run
+from eventlog.sequences import EventLog
+from store.workspace import Workspace
+from histories import tiny
+log = EventLog.load(Path(sys.argv[1]))
+train.run.run(tiny(**eval(sys.argv[3])), log, Workspace.create(Path(sys.argv[2])))
+"""
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> EventLog:
+    """A prepared log."""
+    return prepared(events(), tmp_path_factory.mktemp("log"))[0]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+
+
+def test_the_same_training_writes_the_same_bytes(log: EventLog, tmp_path: Path) -> None:
+    models = [train.run.run(tiny(), log, Workspace.create(tmp_path / name)) for name in ("a", "b")]
+    assert files(models[0].folder) == files(models[1].folder)
+    assert set(files(models[0].folder)) == {"weights.safetensors", "model.json", "metrics.json", "manifest.json"}
+    other = train.run.run(tiny(seed=1), log, Workspace.create(tmp_path / "a"))
+    assert other.key != models[0].key
+    assert files(other.folder)["weights.safetensors"] != files(models[0].folder)["weights.safetensors"]
+
+
+def test_losses_fall_and_are_kept(log: EventLog, tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path)
+    model = train.run.run(tiny(epochs=4, patience=4), log, workspace)
+    rows = model.metrics
+    assert [row["epoch"] for row in rows] == [0, 1, 2, 3]
+    assert rows[-1]["validation_loss"] < rows[0]["validation_loss"]
+    logs = workspace.models / "logs" / model.key
+    assert (logs / "metrics.csv").read_text(encoding="utf-8").count("\n") == 5
+    assert any(p.name.startswith("events.out.tfevents") for p in logs.iterdir())
+
+
+def test_a_finished_model_is_not_trained_again(log: EventLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = Workspace.create(tmp_path)
+    model = train.run.run(tiny(), log, workspace)
+    monkeypatch.setattr(train.run, "train_body", None)
+    assert train.run.run(tiny(threads=2), log, workspace).key == model.key
+
+
+def test_killed_and_started_again_ends_in_the_same_weights(log: EventLog, tmp_path: Path) -> None:
+    undisturbed = train.run.run(tiny(**LONGER), log, Workspace.create(tmp_path / "whole"))
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(log.folder), str(tmp_path / "cut"), repr(LONGER)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])},
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not list((tmp_path / "cut").glob("models/.*.training/last.ckpt")):
+            assert child.poll() is None, "the training ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    workspace = Workspace.open(tmp_path / "cut") if (tmp_path / "cut" / "snapshots").is_dir() else None
+    assert workspace is not None
+    assert not (workspace.models / undisturbed.key).exists()
+    resumed = train.run.run(tiny(**LONGER), log, workspace)
+    assert files(resumed.folder) == files(undisturbed.folder)
+    assert [p.name for p in workspace.models.iterdir() if p.name.endswith(".training")] == []
+
+
+def test_a_damaged_checkpoint_starts_the_training_over(log: EventLog, tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path)
+    scratch = workspace.models / f".{train.run.model_key(tiny(), log)}.training"
+    scratch.mkdir()
+    (scratch / "last.ckpt").write_bytes(b"half a checkpoint")
+    (scratch / "best.pt").write_bytes(b"")
+    model = train.run.run(tiny(), log, workspace)
+    whole = train.run.run(tiny(), log, Workspace.create(tmp_path / "whole"))
+    assert files(model.folder) == files(whole.folder)
+
+
+def test_too_few_customers_are_refused(tmp_path: Path) -> None:
+    log, workspace = prepared(events(customers=9), tmp_path)
+    with pytest.raises(DataError, match="9 customers; training needs at least 20"):
+        train.run.run(tiny(), log, workspace)
+    assert list(workspace.models.iterdir()) == []
+
+
+def test_one_event_each_can_be_learnt_from(tmp_path: Path) -> None:
+    log, workspace = prepared(events().unique("customer_id", keep="first", maintain_order=True), tmp_path)
+    assert set(np.diff(log.offsets)) == {1}
+    model = train.run.run(tiny(epochs=1), log, workspace)
+    assert np.isfinite(model.encoder.head.projection.numpy()).all()
+
+
+def test_a_log_without_numbers_or_without_categories(tmp_path: Path) -> None:
+    import eventlog.run
+    from eventlog.config import EventLogConfig
+
+    events().write_parquet(tmp_path / "events.parquet")
+    base = {"name": "s", "path": "events.parquet", "customer": "customer_id", "time": "timestamp"}
+    for fields in ({"categorical": ["kind"]}, {"numeric": ["amount"]}):
+        config = EventLogConfig.model_validate({"sources": [base | fields]}, context={"folder": tmp_path})
+        workspace = Workspace.create(tmp_path / "workspace")
+        model = train.run.run(tiny(epochs=1), eventlog.run.run(config, workspace), workspace)
+        assert np.isfinite(model.encoder.head.projection.numpy()).all()
+
+
+def test_settings_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ValidationError) as error:
+        TrainConfig.model_validate({"width": 100, "slice_events": [50, 20], "epochs": 0, "depth": 3})
+    text = "\n".join(faults(error.value, TrainConfig))
+    for word in ("width", "multiple of 16", "epochs", "depth: unknown key"):
+        assert word in text
+    with pytest.raises(ValidationError, match="shortest <= longest"):
+        TrainConfig(slice_events=(50, 20))
+    with pytest.raises(ValidationError, match="nothing to learn"):
+        TrainConfig(contrast=0, next_event=0, describe=0)
+
+
+def test_reliability_tells_what_repeats() -> None:
+    rng = np.random.default_rng(0)
+    own = rng.standard_normal((2000, 3)).astype(np.float32)
+    noise = [rng.standard_normal((2000, 3)).astype(np.float32) for _ in range(2)]
+    halves = [np.concatenate([own + 0.5 * n, n], axis=1) for n in noise]
+    weight = reliability(*halves)
+    assert (weight[:3] > 0.8).all()
+    assert (weight[3:] < 0.15).all()
+
+
+def test_the_head_keeps_similarity_and_no_dimension_dominates() -> None:
+    rng = np.random.default_rng(1)
+    hidden = rng.standard_normal((500, 6)).astype(np.float32) * [5, 3, 2, 1, 1, 1]
+    x = (hidden @ rng.standard_normal((6, 40))).astype(np.float32)
+    fit = fit_head(x, x, x, np.ones(40, np.float32), 16, 0)
+    weighed = np.clip((x - fit.mean) / fit.scale, -4, 4) * fit.weight
+    out = weighed @ fit.projection
+    np.testing.assert_allclose(out @ out.T, weighed @ weighed.T, atol=0.05 * np.abs(weighed @ weighed.T).max())
+    assert fit.explained > 0.99
+    spread = out.std(0)
+    assert spread.max() < 6 * np.median(spread)
+
+
+def test_labels_and_unknown_columns_never_enter_training(tmp_path: Path) -> None:
+    frame = events()
+    plain, workspace = prepared(frame, tmp_path / "plain")
+    labelled, other = prepared(frame.with_columns(label=pl.col("customer_id") % 2), tmp_path / "labelled")
+    models = [train.run.run(tiny(), log, place) for log, place in ((plain, workspace), (labelled, other))]
+    assert files(models[0].folder)["weights.safetensors"] == files(models[1].folder)["weights.safetensors"]
