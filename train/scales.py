@@ -62,7 +62,8 @@ class Scales:
 def gap_logs(time: np.ndarray, previous: np.ndarray) -> np.ndarray:
     """log1p of the hours between an event and the one before it, float32 [E]; a first event has a gap of 0."""
     hours: np.ndarray = np.maximum(time - previous, 0) / HOUR
-    return np.log1p(hours).astype(np.float32)
+    logs: np.ndarray = np.log1p(hours)
+    return logs.astype(np.float32)
 
 
 def fit_scales(log: EventLog, config: TrainConfig) -> Scales:
