@@ -13,6 +13,8 @@ from store.workspace import Workspace
 from train.evaluate import Result, evaluate
 from train.labels import Labels, read_labels
 
+SMALL = 20_000
+"""Customers up to which one thread is quickest: LightGBM's threads wait for each other more than they work."""
 EMBEDDING, AGGREGATES, BOTH = "embedding", "aggregates", "both"
 
 
@@ -37,5 +39,6 @@ def evaluate_snapshot(
     log = EventLog.load(workspace.eventlogs / opened.manifest.parents["eventlog"], deep=False)
     vectors, aggregates = np.asarray(opened.embeddings.vectors), np.asarray(opened.behaviour.matrix)
     inputs = {EMBEDDING: vectors, AGGREGATES: aggregates, BOTH: np.hstack([vectors, aggregates])}
-    results = evaluate(read.labels, inputs, np.diff(log.offsets), seed, set_threads(), progress)
+    threads = set_threads() if opened.n_customers > SMALL else 1
+    results = evaluate(read.labels, inputs, np.diff(log.offsets), seed, threads, progress)
     return Evaluation(opened.name, read, results)

@@ -24,7 +24,7 @@ def output(path: Path) -> Iterator[Path]:
     Raises InputError where `path` is a folder or lies in none, StorageError on a full or read-only disk.
     """
     check_output(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f".{os.getpid()}.part.{path.name}")  # the suffix stays: writers choose a format by it
     with storage_errors(path):
         try:
             yield beside

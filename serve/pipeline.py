@@ -144,7 +144,10 @@ class _Line:
 def _sweep(folder: Path) -> None:
     """Remove what stages that were killed left beside their finished work: it must not get into the snapshot."""
     for leftover in folder.glob(".*"):
-        shutil.rmtree(leftover)
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
 
 
 def snapshot_key(recipe: Recipe, log: EventLog, model: Model) -> str:
