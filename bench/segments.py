@@ -3,19 +3,27 @@
 Synthetic unit vectors: 20 unequal groups that share a few large directions of nuisance, and a tenth in none of them.
 Agreement with the planted groups is the adjusted Rand index over true members; `background_found` is the share of the
 others left unassigned. numba's compilation is done before the clock starts and told apart.
+
+With --workspace DIR --truth BANK/truth/customers.parquet it tells how the published segments agree with the simulated
+bank's personas instead.
 """
 
 import argparse
 import json
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from bench.measure import measured
+from cluster.artifact import Segments
 from cluster.config import SegmentsConfig
 from cluster.fit import fit
 from cluster.warm import warm_up
+from embed.artifact import Embeddings
+from store.workspace import Workspace
 
 GROUPS, SIGNAL, SHARED, PIECE = 20, 32, 5, 1 << 16
 BACKGROUND = 0.1
@@ -50,15 +58,8 @@ def planted(n: int, width: int, seed: int) -> tuple[npt.NDArray[np.float32], npt
     return vectors, truth
 
 
-def main() -> None:
-    """Plant, segment, compare."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--customers", type=int, default=20_000)
-    parser.add_argument("--width", type=int, default=128)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--stability-runs", type=int, default=SegmentsConfig().stability_runs)
-    options = parser.parse_args()
+def synthetic(options: argparse.Namespace) -> dict[str, object]:
+    """Time a fit on planted groups and compare."""
     vectors, truth = planted(options.customers, options.width, options.seed)
     with measured() as warming:
         warm_up()
@@ -66,16 +67,61 @@ def main() -> None:
     with measured() as cost:
         found = fit(vectors, config)
     members = truth >= 0
-    print(json.dumps({
+    return {
         "stage": "segments", "customers": options.customers, "width": options.width, "threads": options.threads,
         "stability_runs": options.stability_runs, "wall_s": round(cost.wall_s, 2), "cpu_s": round(cost.cpu_s, 2),
         "warm_up_s": round(warming.wall_s, 2), "customers_per_s": round(options.customers / cost.wall_s),
         "peak_rss_mb": round(cost.peak_rss_mb, 1), "segments": len(found.stability), "planted": GROUPS,
-        "ari": round(float(adjusted_rand_score(truth[members], found.labels[members])), 4),
-        "nmi": round(float(normalized_mutual_info_score(truth[members], found.labels[members])), 4),
+        **agreement(truth[members], found.labels[members]),
         "background_found": round(float((found.labels[~members] < 0).mean()), 4),
         "unassigned_share": round(float((found.labels < 0).mean()), 4),
-    }))  # fmt: skip
+    }  # fmt: skip
+
+
+def published(options: argparse.Namespace) -> dict[str, object]:
+    """Compare the segments of a workspace's served snapshot with a column of a file of customers."""
+    folder = Workspace.open(options.workspace).snapshot_folder()
+    found = Segments.load(folder / "segments")
+    customers = Embeddings.load(folder / "embeddings", deep=False).customers
+    told = pl.read_parquet(options.truth, columns=["customer_id", options.column])
+    rows = told.with_columns(customer_id=told["customer_id"].cast(customers.dtype)).unique("customer_id", keep="last")
+    true = customers.to_frame("customer_id").join(rows, on="customer_id", how="left", maintain_order="left")
+    known = true[options.column].is_not_null().to_numpy()
+    truth = true[options.column].rank("dense").fill_null(0).to_numpy()
+    assigned = known & (found.labels >= 0)
+    return {
+        "stage": "segments", "customers": len(found.labels), "segments": len(found.profiles),
+        "true_groups": int(true[options.column].n_unique() - (not known.all())),
+        "unassigned_share": round(found.unassigned_share, 4), **agreement(truth[known], found.labels[known]),
+        "assigned_only": agreement(truth[assigned], found.labels[assigned]),
+    }  # fmt: skip
+
+
+def agreement(truth: npt.NDArray[np.integer], labels: npt.NDArray[np.integer]) -> dict[str, float]:
+    """Adjusted Rand index and normalised mutual information, the unassigned counting as one group."""
+    return {
+        "ari": round(float(adjusted_rand_score(truth, labels)), 4),
+        "nmi": round(float(normalized_mutual_info_score(truth, labels)), 4),
+    }
+
+
+def main() -> None:
+    """Read the options, print one line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--customers", type=int, default=20_000)
+    parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--stability-runs", type=int, default=SegmentsConfig().stability_runs)
+    parser.add_argument(
+        "--workspace", type=Path, help="compare this workspace's published segments with --truth instead"
+    )
+    parser.add_argument("--truth", type=Path, help="Parquet file with customer_id and --column")
+    parser.add_argument("--column", default="persona_end")
+    options = parser.parse_args()
+    if (options.workspace is None) != (options.truth is None):
+        parser.error("--workspace and --truth go together")
+    print(json.dumps(published(options) if options.workspace else synthetic(options)))
 
 
 if __name__ == "__main__":

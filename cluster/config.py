@@ -26,6 +26,10 @@ class SegmentsConfig(Config):
     """Whether customers in thin regions, far from any group, are set aside before the projection."""
     gate_spread: float = Field(default=3.0, gt=0)
     """How far above the median, in robust standard deviations, a customer's relative isolation may be."""
+    behaviours: bool = True
+    """Whether vectors are reduced to what they tell of behaviours, less the fields that only identify a customer."""
+    identity: float = Field(default=0.4, gt=0, le=1)
+    """From what share of its variation lying between customers (F_ST) a field is taken to identify, such as a store."""
     sharpen: bool = True
     """Whether directions in which neighbours differ as much as strangers are damped before neighbours are sought."""
     landmarks: int = Field(default=50_000, ge=500)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 MOSTLY, STRONG, SCARCE = 0.5, 2.0, 0.25
 ABSENCE = 0.4
 """How much a behaviour that a segment lacks counts in its name beside one that it has."""
-LONGEST = 64
-PARTS = (2, 3, 4)
+LONGEST = 72
+PARTS = 2
 TERSE = 6
 """The values of a field with at most so many say little without its name, such as a brand that is "Private"."""
 
@@ -52,10 +52,12 @@ def names_of(drivers: Sequence[Sequence[Driver]], terse: Collection[str] = (), b
     `terse` are the fields whose values are named together with the field; `broad` is the segment of most customers.
     """
     phrases = [phrases_of(of_one, terse) for of_one in drivers]
-    names = [_join(of_one, PARTS[0]) for of_one in phrases]
-    for parts in PARTS[1:]:
-        taken = Counter(names)
-        names = [_join(of_one, parts) if taken[name] > 1 else name for name, of_one in zip(names, phrases, strict=True)]
+    first = [_join(of_one[:PARTS]) for of_one in phrases]
+    names, shared = list(first), Counter(first)
+    for i, name in enumerate(first):
+        if shared[name] > 1:
+            others = [phrases[j] for j, same in enumerate(first) if j != i and same == name]
+            names[i] = _told_apart(phrases[i], {phrase for other in others for phrase in other})
     if broad is not None:
         names[broad] = BROAD
     return numbered(names)
@@ -88,8 +90,8 @@ def phrases_of(drivers: Sequence[Driver], terse: Collection[str] = ()) -> list[s
         if subject.casefold() not in subjects:
             subjects.add(subject.casefold())
             phrases.append((driver.higher, phrase))
-    first = sorted(phrases[: PARTS[0]], key=lambda p: not p[0])
-    return [phrase for _, phrase in first + phrases[PARTS[0] :]]
+    first = sorted(phrases[:PARTS], key=lambda p: not p[0])
+    return [phrase for _, phrase in first + phrases[PARTS:]]
 
 
 def phrase_of(driver: Driver, terse: Collection[str] = ()) -> tuple[str, str]:
@@ -142,7 +144,22 @@ def plural(noun: str) -> str:
     return noun + ("es" if re.search(r"(s|x|ch|sh)$", noun) else "s")
 
 
-def _join(phrases: Sequence[str], parts: int) -> str:
-    text = ", ".join(phrases[:parts]) or "close to the average"
-    text = text[0].upper() + text[1:]
+def _told_apart(phrases: Sequence[str], others: Collection[str]) -> str:
+    """A name with the strongest phrase that none of the `others` has, where there is one."""
+    known = {_plainly(phrase) for phrase in others}
+    own = next((phrase for phrase in phrases[PARTS:] if _plainly(phrase) not in known), None)
+    return _join([*phrases[:PARTS], own] if own else phrases[: PARTS + 1])
+
+
+def _plainly(phrase: str) -> str:
+    """A phrase without its degree: "a lot of wine" and "more wine" tell nobody apart."""
+    return re.sub(r"^hardly any ", "less ", re.sub(r"^(mostly|a lot of) ", "more ", phrase))
+
+
+def _join(phrases: Sequence[str]) -> str:
+    """Phrases as a name; the middle ones give way, and at last letters, where it would be too long."""
+    kept = list(phrases) or ["close to the average"]
+    while len(kept) > 1 and len(", ".join(kept)) > LONGEST:
+        del kept[-2 if len(kept) > 2 else -1]
+    text = kept[0][0].upper() + ", ".join(kept)[1:]
     return text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip(" ,") + "…"

@@ -1,16 +1,21 @@
 """Segment everybody: vectors and behaviours in, segments with names and a map out."""
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
+from threadpoolctl import threadpool_limits
 
 from cluster.artifact import KIND, VERSION, SegmentProfile, Segments, write_segments
 from cluster.config import SegmentsConfig
-from cluster.fit import Fit, fit
+from cluster.fit import Fit, check, fit
 from cluster.names import names_of, terse_fields
+from cluster.neighbours import Floats
 from cluster.profile import drivers, typical
+from cluster.view import view_of
 from configs.errors import InputError
 from configs.progress import SILENT, Progress
 from embed.artifact import Embeddings
@@ -18,6 +23,9 @@ from store.artifact import is_complete, key_of, read_manifest
 
 if TYPE_CHECKING:
     from eventlog.behaviour import Behaviour
+
+DRIVERS_FOR_NAMES = 30
+"""Drivers looked at for a name: more than are listed, so that segments that are alike can be told apart."""
 
 
 def run(
@@ -38,24 +46,38 @@ def run(
     )
     if is_complete(folder, KIND, VERSION) and read_manifest(folder).key == key:
         return Segments.load(folder, deep=False)
-    found = fit(embeddings.vectors, config, progress)
+    check(embeddings.vectors)
+    # the products of BLAS differ in their last bits with its number of threads
+    with threadpool_limits(1, user_api="blas"):
+        with progress.task("Reading behaviours from vectors", None):
+            view = view_of(embeddings.vectors, behaviour, config.identity, config.seed) if config.behaviours else None
+            seen = view.space.of(embeddings.vectors) if view else embeddings.vectors
+        found = fit(seen, config, progress)
+    aside = view.aside if view else frozenset()
     with progress.task("Describing segments", None):
-        profiles = describe(found, embeddings, behaviour, config)
+        profiles = describe(found, embeddings.customers, seen, behaviour, config, aside)
+    figures = {"set_aside": sorted(aside)}
     with progress.task("Drawing the map", None):
-        return write_segments(folder, key, found, profiles, {"embeddings": embeddings.key})
+        return write_segments(folder, key, found, profiles, {"embeddings": embeddings.key}, figures)
 
 
 def describe(
-    found: Fit, embeddings: Embeddings, behaviour: "Behaviour", config: SegmentsConfig
+    found: Fit,
+    customers: pl.Series,
+    space: Floats,
+    behaviour: "Behaviour",
+    config: SegmentsConfig,
+    aside: Collection[str] = (),
 ) -> list[SegmentProfile]:
-    """A profile per segment, with a name of its own."""
+    """A profile per segment, with a name of its own made without the fields `aside`; `space` [n, m] was clustered."""
     labels = found.labels
-    per_segment = drivers(behaviour, labels, len(found.stability), config.drivers)
+    per_segment = drivers(behaviour, labels, len(found.stability), max(config.drivers, DRIVERS_FOR_NAMES))
     profiles = []
-    names = names_of(per_segment, terse_fields(behaviour.features), found.broad)
+    telling = [[driver for driver in of_one if driver.field not in aside] for of_one in per_segment]
+    names = names_of(telling, terse_fields(behaviour.features), found.broad)
     for segment, (name, of_one) in enumerate(zip(names, per_segment, strict=True)):
         rows = np.flatnonzero(labels == segment)
-        medoids = typical(embeddings.vectors, rows, config.typical)
+        medoids = typical(space, rows, config.typical)
         profiles.append(
             SegmentProfile(
                 id=segment,
@@ -64,8 +86,8 @@ def describe(
                 share=len(rows) / len(labels),
                 stability=found.stability[segment],
                 strength=float(found.strength[rows].mean(dtype=np.float64)),
-                drivers=of_one,
-                typical=tuple(embeddings.customers[row] for row in medoids),
+                drivers=of_one[: config.drivers],
+                typical=tuple(customers[row] for row in medoids),
             )
         )
     return profiles

@@ -185,6 +185,23 @@ def test_names_that_begin_alike_are_told_apart_by_the_next_behaviour() -> None:
     ]
 
 
+def test_a_mere_degree_tells_no_two_segments_apart() -> None:
+    first = [driver("FUEL"), driver("MEAT"), driver("WINE"), driver("SOUP")]
+    second = [driver("FUEL"), driver("MEAT"), driver("WINE", lift=1.4), driver("SOUP", up=False)]
+    assert names_of([first, second]) == [
+        "A lot of fuel, a lot of meat, a lot of soup",
+        "A lot of fuel, a lot of meat, less soup",
+    ]
+
+
+def test_a_long_name_loses_whole_phrases() -> None:
+    lists = [
+        [driver("VERY LONG DEPARTMENT NAME NUMBER ONE"), driver("ANOTHER LONG DEPARTMENT NAME TWO"), driver(v)]
+        for v in ("A" * 9, "B" * 9)
+    ]
+    assert names_of(lists) == [f"A lot of very long department name number one, a lot of {v * 9}" for v in "ab"]
+
+
 def test_what_a_segment_has_is_named_before_what_it_lacks_and_a_majority_is_called_one() -> None:
     lacking = [replace(driver("FUEL", up=False), score=1.0), replace(driver("MEAT", up=False), score=0.9)]
     having = replace(driver("WINE"), score=0.5)
