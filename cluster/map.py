@@ -60,7 +60,8 @@ def draw(path: Path, positions: Floats, labels: Labels, names: Sequence[str], ti
         _scatter(axes, positions, labels, colours)
     else:
         _density(axes, positions, labels, colours, (left, right, bottom, top))
-    _name(figure, axes, anchors, names, colours, canvas.get_renderer())
+    tops = np.array([np.quantile(positions[labels == s, 1], 0.95) for s in range(len(names))])
+    _name(figure, axes, anchors, tops, names, colours, canvas.get_renderer())
     # without this, matplotlib writes its own version into the file
     figure.savefig(path, metadata={"Software": None})
 
@@ -103,6 +104,7 @@ def _name(
     figure: "Figure",
     axes: "Axes",
     anchors: npt.NDArray[np.float64],
+    tops: npt.NDArray[np.float64],
     names: Sequence[str],
     colours: Sequence[str],
     renderer: Any,
@@ -125,12 +127,16 @@ def _name(
     boxes = [text.get_window_extent(renderer) for text in texts]
     sizes = np.array([[box.width + 8, box.height + 6] for box in boxes])
     points = axes.transData.transform(anchors[:shown])
+    # a name would hide a small segment: it goes above that, and into the middle of a large one
+    edges = axes.transData.transform(np.column_stack([anchors[:shown, 0], tops[:shown]]))[:, 1]
+    above = np.where(edges - points[:, 1] < sizes[:, 1], edges + sizes[:, 1] / 2, points[:, 1])
+    wanted = np.column_stack([points[:, 0], above])
     frame = axes.get_window_extent(renderer)
-    places = spread_out(points, sizes, (frame.x0, frame.y0, frame.x1, frame.y1))
+    places = spread_out(wanted, sizes, (frame.x0, frame.y0, frame.x1, frame.y1))
     for i, text in enumerate(texts):
         x, y = figure.transFigure.inverted().transform(places[i])
         text.set_position((x, y))
-        if np.hypot(*(places[i] - points[i])) > sizes[i, 1] * 0.8:
+        if np.hypot(*(places[i] - wanted[i])) > sizes[i, 1] * 0.8:
             axes.annotate(
                 "", xy=tuple(anchors[i]), xytext=tuple(axes.transData.inverted().transform(places[i])),
                 arrowprops={"arrowstyle": "-", "color": colours[i], "lw": 1.2}, zorder=4,
