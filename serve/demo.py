@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import typer
+from scipy.stats import rankdata
 
 from cluster.artifact import Segments
 from configs.errors import InputError
@@ -138,20 +139,25 @@ class Judgement:
 
 def judge(scores: Floats, redeemed: Bools) -> Judgement:
     """Judge scores [mailed] by what happened [mailed]; percentile bootstrap over households, 500 draws."""
-    from sklearn.metrics import roc_auc_score
-
     count = len(redeemed)
     rng = np.random.default_rng(0)
     draws = [rng.integers(0, count, count) for _ in range(DRAWS)]
-    low, high = np.percentile([roc_auc_score(redeemed[draw], scores[draw]) for draw in draws], [2.5, 97.5])
+    low, high = np.percentile([auroc(scores[draw], redeemed[draw]) for draw in draws], [2.5, 97.5])
     top = np.argsort(-scores, kind="stable")[: count // 10]
     return Judgement(
         count,
         int(redeemed.sum()),
-        float(roc_auc_score(redeemed, scores)),
+        auroc(scores, redeemed),
         (float(low), float(high)),
         float(redeemed[top].mean() / redeemed.mean()),
     )
+
+
+def auroc(scores: Floats, positive: Bools) -> float:
+    """Share of pairs of a positive and another in which the positive scores higher, ties by half (Mann, Whitney)."""
+    count = int(positive.sum())
+    ranks = float(rankdata(scores)[positive].sum())
+    return (ranks - count * (count + 1) / 2) / (count * (len(positive) - count))
 
 
 def scores_of(customers: pl.Series, audience: Audience) -> Floats:

@@ -82,6 +82,12 @@ def make_bank(folder: Path, customers: int = CUSTOMERS, days: int = DAYS) -> Pat
 
 
 @pytest.fixture(scope="session")
+def tiny_sections() -> str:
+    """A recipe's sections that make a line quick."""
+    return TINY
+
+
+@pytest.fixture(scope="session")
 def small_workspace(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Bank:
     """A line that was really run, once for all workers of a test run. Read only."""
     base = tmp_path_factory.getbasetemp()
