@@ -108,5 +108,6 @@ def small_workspace(tmp_path_factory: pytest.TempPathFactory, worker_id: str) ->
 def workspace_copy(small_workspace: Bank, tmp_path: Path) -> Bank:
     """A copy of the shared workspace that a test may change."""
     root = tmp_path / "workspace"
-    shutil.copytree(small_workspace.root, root)
+    # another worker may be reading the catalogue: what SQLite keeps beside it comes and goes
+    shutil.copytree(small_workspace.root, root, ignore=shutil.ignore_patterns("*.db-wal", "*.db-shm"))
     return Bank(small_workspace.folder, small_workspace.recipe, root)

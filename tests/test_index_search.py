@@ -4,6 +4,7 @@ import multiprocessing
 import os
 from pathlib import Path
 
+import elsewhere
 import numpy as np
 import polars as pl
 import pytest
@@ -206,17 +207,11 @@ def test_an_index_of_other_embeddings_is_refused(tmp_path: Path) -> None:
             load_index(tmp_path / "index", embeddings(tmp_path / name, vectors, key))
 
 
-def _search_elsewhere(folder: str) -> list[int]:
-    given = Embeddings.load(Path(folder) / "embeddings")
-    rows, _ = load_index(Path(folder) / "index", given).similar(np.arange(40), 10)
-    return [int(row) for row in rows[0]]
-
-
 def test_spawned_workers_search_and_forked_ones_say_why_they_cannot(tmp_path: Path) -> None:
     index = run(INVERTED, embeddings(tmp_path / "embeddings", groups(3000, 16, 10)), tmp_path / "index")
     here, _ = index.similar(np.arange(40), 10)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert pool.apply_async(_search_elsewhere, (str(tmp_path),)).get(timeout=60) == here[0].tolist()
+        assert pool.apply_async(elsewhere.search, (str(tmp_path),)).get(timeout=60) == here[0].tolist()
     child = os.fork()
     if child == 0:
         try:
