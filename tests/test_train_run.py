@@ -158,7 +158,7 @@ def test_the_head_keeps_similarity_and_no_dimension_dominates() -> None:
     rng = np.random.default_rng(1)
     hidden = rng.standard_normal((500, 6)).astype(np.float32) * [5, 3, 2, 1, 1, 1]
     x = (hidden @ rng.standard_normal((6, 40))).astype(np.float32)
-    fit = fit_head(x, x, x, np.ones(40, np.float32), 16, 0)
+    fit = fit_head(x, x, x, np.zeros(40, int), np.ones(40, np.float32), 16, 0)
     weighed = np.clip((x - fit.mean) / fit.scale, -4, 4) * fit.weight
     out = weighed @ fit.projection
     np.testing.assert_allclose(out @ out.T, weighed @ weighed.T, atol=0.05 * np.abs(weighed @ weighed.T).max())

@@ -16,6 +16,8 @@ class PoolConfig(Config):
     """Values of each categorical field whose mean number is kept apart, for each numeric field."""
     crossed_fields: int = Field(default=40, ge=0, le=200)
     """A categorical field with at most this many values is also crossed with the time of day and the weekend."""
+    cells: int = Field(default=600, ge=16, le=20_000)
+    """Bound on the cells of each kind (values, crossed means, times of day); with many fields each one gets fewer."""
     prior: float = Field(default=3.0, gt=0)
     """Events' worth of the population's average mixed into each customer's shares and means."""
 

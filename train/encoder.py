@@ -149,7 +149,7 @@ class Encoder(nn.Module):
         self.body = Body(scales, event_width, hidden)
         self.hidden, self.width = hidden, width
         self.register_buffer("prior", torch.zeros(layout.cells, dtype=torch.float64))
-        self.pool_features = sum(b.size for b in layout.blocks) + len(layout.totals) + 5
+        self.pool_features = len(layout.feature_groups)
         self.head = Head(self.pool_features + hidden, width)
 
     def features_of_pools(self, cells: np.ndarray, clock: np.ndarray) -> np.ndarray:

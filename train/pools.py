@@ -8,6 +8,7 @@ of a few events, so that a customer with one event has sensible ones.
 Shapes: E events, N customers, P cells, F features.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,8 @@ import numpy as np
 from eventlog.sequences import EventLog
 from train.config import PoolConfig
 from train.scales import DAY, HOUR, Scales, gap_logs
+
+CLOCK_FEATURES = 5
 
 
 @dataclass(frozen=True)
@@ -51,42 +54,60 @@ class Layout:
     def __init__(self, scales: Scales, config: PoolConfig) -> None:
         self.scales, self.config = scales, config
         self.blocks: list[Block] = []
+        self.groups: list[int] = []
         self.cells = 0
-        kept = [min(size, config.values + 2) for size in scales.vocabulary]
+        fields, numbers = len(scales.vocabulary), len(scales.edges)
+        when, there = fields + numbers, fields + numbers + 1
+        most = _share_out(scales.vocabulary, config.cells, config.values + 2)
+        kept = [min(size, most) for size in scales.vocabulary]
         self.kept = kept
-        self.fields = [self._share(size) for size in kept]
-        self.bins = [self._share(len(edges) + 1) for edges in scales.edges]
-        self.hour, self.weekday, self.month_day = self._share(24), self._share(7), self._share(31)
-        self.gap = self._share(len(scales.gap_edges) + 1)
-        self.category_there = [self._share(2) for _ in kept]
-        self.number_there = [self._share(2) for _ in scales.edges]
-        self.moments = [self._mean(2, self._plain(1)) for _ in scales.edges]
+        self.fields = [self._share(size, f) for f, size in enumerate(kept)]
+        self.bins = [self._share(len(edges) + 1, fields + v) for v, edges in enumerate(scales.edges)]
+        self.hour, self.weekday, self.month_day = (self._share(size, when) for size in (24, 7, 31))
+        self.gap = self._share(len(scales.gap_edges) + 1, when)
+        self.category_there = [self._share(2, there) for _ in kept]
+        self.number_there = [self._share(2, there) for _ in scales.edges]
+        self.moments = [self._mean(2, self._plain(1), fields + v) for v in range(numbers)]
         self.totals = [self._plain(1) for _ in scales.edges]
         small = [f for f, size in enumerate(kept) if size <= config.crossed_fields]
-        self.day_parts = {f: self._share(kept[f] * 6) for f in small}
-        self.weekends = {f: self._share(kept[f] * 2) for f in small}
+        parts = _share_out([kept[f] for f in small], config.cells // 8, config.crossed_fields)
+        small = [f for f in small if kept[f] <= parts]
+        self.day_parts = {f: self._share(kept[f] * 6, f) for f in small}
+        self.weekends = {f: self._share(kept[f] * 2, f) for f in small}
         self.crossed = {}
-        for f, size in enumerate(kept):
-            crossed = min(size, config.crossed_values)
-            for v in range(len(scales.edges)):
-                if crossed:
-                    counts = self._plain(crossed)
-                    self.crossed[f, v] = (self._mean(crossed, counts), counts, crossed)
+        most = _share_out([kept[f] for f, _ in scales.together], config.cells // 2, config.crossed_values)
+        for f, v in scales.together:
+            crossed = min(kept[f], most)
+            if crossed:
+                counts = self._plain(crossed)
+                self.crossed[f, v] = (self._mean(crossed, counts, f), counts, crossed)
+        self.feature_groups = np.array([*self.groups, *range(fields, fields + numbers), *[when] * CLOCK_FEATURES])
+        """int64 [F]: the field that each pool feature tells of; times and presences are two fields of their own."""
 
     def _plain(self, size: int) -> int:
         start = self.cells
         self.cells += size
         return start
 
-    def _share(self, size: int) -> int:
+    def _share(self, size: int, group: int) -> int:
         start = self._plain(size)
         self.blocks.append(Block("share", start, size))
+        self.groups += [group] * size
         return start
 
-    def _mean(self, size: int, weights: int) -> int:
+    def _mean(self, size: int, weights: int, group: int) -> int:
         start = self._plain(size)
         self.blocks.append(Block("mean", start, size, weights))
+        self.groups += [group] * size
         return start
+
+
+def _share_out(sizes: Sequence[int], budget: int, most: int) -> int:
+    """The largest cap, at most `most`, under which the capped sizes add up to no more than `budget`."""
+    for cap in range(most, 0, -1):
+        if sum(min(size, cap) for size in sizes) <= budget:
+            return cap
+    return 0
 
 
 def additions(layout: Layout, events: Events) -> list[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:

@@ -25,7 +25,7 @@ from train.pools import clock, gather, pool, population
 from train.scales import fit_scales
 
 FEWEST_CUSTOMERS = 20
-ALGORITHM = 1
+ALGORITHM = 2
 """Raised when the same settings and data would give other weights, so that a finished model is not reused."""
 
 
@@ -118,7 +118,7 @@ def fit_whole_head(
     whole, early, late = read
     emphasis = np.ones(whole.shape[1], np.float32)
     emphasis[encoder.pool_features :] = config.body_weight
-    fit = fit_head(whole, early, late, emphasis, config.width, config.seed)
+    fit = fit_head(whole, early, late, encoder.layout.feature_groups, emphasis, config.width, config.seed)
     for name in ("mean", "scale", "weight", "projection"):
         getattr(encoder.head, name).copy_(torch.from_numpy(getattr(fit, name)))
     return fit.explained

@@ -13,6 +13,8 @@ from train.config import TrainConfig
 
 DAY = 86_400_000_000  # microseconds
 HOUR = DAY // 24
+OFTEN = 0.01
+"""Share of all events that must hold both fields of a crossed pair."""
 SAMPLE = 2_000_000
 """Events looked at for scales: enough for quantiles, bounded for any log."""
 
@@ -29,6 +31,8 @@ class Scales:
     deviations: tuple[float, ...]
     edges: tuple[tuple[float, ...], ...]
     """Per numeric field: quantile edges of the signed log."""
+    together: tuple[tuple[int, int], ...]
+    """Pairs of a categorical and a numeric field that stand in the same events often enough to be crossed."""
     gap_edges: tuple[float, ...]
     """Quantile edges of log1p(hours since the last event)."""
     gap_mean: float
@@ -44,7 +48,8 @@ class Scales:
     def from_json(cls, body: dict[str, Any]) -> "Scales":
         """The scales from their JSON form."""
         tuples = {k: tuple(v) for k, v in body.items() if isinstance(v, list)}
-        tuples["edges"] = tuple(tuple(e) for e in body["edges"])
+        for name in ("edges", "together"):
+            tuples[name] = tuple(tuple(inner) for inner in body[name])
         return cls(**{**body, **tuples})
 
     def numbers(self, values: np.ndarray) -> np.ndarray:
@@ -90,11 +95,21 @@ def fit_scales(log: EventLog, config: TrainConfig) -> Scales:
         means=tuple(means),
         deviations=tuple(deviations),
         edges=tuple(edges),
+        together=_together(np.asarray(log.codes[rows]) > 0, np.isfinite(values)),
         gap_edges=_quantile_edges(gaps.astype(np.float64), config.pools.bins),
         gap_mean=float(gaps.mean()),
         gap_deviation=max(float(gaps.std()), 1e-6),
         reference=int(time.max()),
     )
+
+
+def _together(categories: np.ndarray, numbers: np.ndarray) -> tuple[tuple[int, int], ...]:
+    """Pairs (categorical, numeric) that OFTEN events hold both of, from presence [E, C] and [E, V].
+
+    With several sources most pairs never meet; crossing them would make the pools wide for nothing.
+    """
+    share = categories.astype(np.float32).T @ numbers.astype(np.float32) / max(len(numbers), 1)
+    return tuple((int(f), int(v)) for f, v in np.argwhere(share >= OFTEN))
 
 
 def _quantile_edges(values: np.ndarray, bins: int) -> tuple[float, ...]:
