@@ -18,6 +18,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, r
 from bench.line import bank_line, options
 from bench.measure import measured
 from index.audience import build_audience
+from index.config import AudienceConfig
 from index.request import AudienceRequest
 from serve.snapshot import Snapshot
 from store.threads import set_threads
@@ -83,7 +84,7 @@ def audience_figures(snapshot: Snapshot, personas: list[str], seed: int) -> dict
     rows = np.flatnonzero(member)
     drawn = np.random.default_rng(seed).choice(rows, min(SEEDS, len(rows) // 3), replace=False)
     seeds = tuple(snapshot.customer(int(row)) for row in drawn)
-    size = min(len(rows) - len(drawn), snapshot.n_customers // 2)
+    size = max(AudienceConfig().least_size, min(len(rows) - len(drawn), snapshot.n_customers // 2))
     audience = build_audience(AudienceRequest(seeds=seeds, size=size), snapshot.embeddings, snapshot.behaviour)
     others = np.setdiff1d(np.arange(len(member)), drawn)
     precision, base = float(member[audience.members].mean()), float(member[others].mean())

@@ -86,7 +86,7 @@ def _main_directions(x: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _explained(x: np.ndarray, y: np.ndarray, known: np.ndarray) -> float:
-    """Share of the variance of y [n, k] in the other rows that ridge regression on x [n, j] of `known` rows explains."""
+    """Share of the variance of y [n, k] in the other rows explained by ridge regression on x [n, j] of `known` rows."""
     centre, level = x[known].mean(0), y[known].mean(0)
     a = x[known] - centre
     slope = np.linalg.solve(a.T @ a + RIDGE * np.eye(a.shape[1]), a.T @ (y[known] - level))
