@@ -14,7 +14,7 @@ ROUND = 2048
 """Longest run of events of one customer in one pass of the body; longer histories take several, carrying the state."""
 
 
-def length_buckets(lengths: np.ndarray, budget: int = 100_000, most: int = 2048) -> Iterator[np.ndarray]:
+def length_buckets(lengths: np.ndarray, budget: int = 40_000, most: int = 2048) -> Iterator[np.ndarray]:
     """Positions of customers, similar lengths together, each bucket of at most `budget` events and `most` customers.
 
     A history counts for at most ROUND events, since longer ones go through in rounds.
@@ -47,7 +47,7 @@ def hidden_states(
         stop = np.minimum(done[left] + ROUND, end[left])
         packed = pack(done[left], stop)
         events = event_tensors(log, encoder.scales, packed, first_rows[left]).to(device)
-        _, last = encoder.body(events, packed, torch.from_numpy(hidden[left]).to(device))
+        last = encoder.body.last_states(events, packed, torch.from_numpy(hidden[left]).to(device))
         hidden[left] = last.float().cpu().numpy()
         done[left] = stop
     return hidden

@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import PackedSequence
 from eventlog.sequences import EventLog
 from train.packing import Packed
 from train.pools import Layout, clock_features, features
-from train.recurrence import scan
+from train.recurrence import last_states, scan
 from train.scales import DAY, HOUR, Scales, gap_logs
 
 
@@ -83,18 +83,29 @@ class Body(nn.Module):
         self.events = EventEncoder(scales, event_width)
         self.gru = nn.GRU(event_width, hidden)
 
-    def forward(self, events: EventTensors, packed: Packed, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, events: EventTensors, packed: Packed) -> tuple[Tensor, Tensor]:
         """Hidden states after every event [N, H] (packed order) and after the last one [S, H] (caller's order)."""
         vectors = self.events(events)
         order = torch.from_numpy(packed.order).to(vectors.device)
-        start = vectors.new_zeros(len(order), self.gru.hidden_size) if state is None else state[order].to(vectors.dtype)
+        start = vectors.new_zeros(len(order), self.gru.hidden_size)
         if vectors.is_cuda:
-            run = PackedSequence(vectors, torch.tensor(packed.sizes))
-            out, last = self.gru(run, start[None])
+            out, last = self.gru(PackedSequence(vectors, torch.tensor(packed.sizes)), start[None])
             hidden, last = out.data, last[0]
         else:
             hidden, last = scan(self.gru, vectors, start, packed.sizes)
         return hidden, torch.empty_like(last).index_copy(0, order, last)
+
+    @torch.no_grad()
+    def last_states(self, events: EventTensors, packed: Packed, start: Tensor) -> Tensor:
+        """Hidden states [S, H] after the last event alone, from `start` [S, H], both in the caller's order."""
+        vectors = self.events(events)
+        order = torch.from_numpy(packed.order).to(vectors.device)
+        begin = start[order].to(vectors.dtype)
+        if vectors.is_cuda:
+            last = self.gru(PackedSequence(vectors, torch.tensor(packed.sizes)), begin[None])[1][0]
+        else:
+            last = last_states(self.gru, vectors, begin, packed.sizes)
+        return torch.empty_like(last).index_copy(0, order, last)
 
 
 class Head(nn.Module):

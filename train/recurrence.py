@@ -72,9 +72,29 @@ def scan(gru: nn.GRU, events: Tensor, start: Tensor, sizes: list[int]) -> tuple[
 
     `sizes` is the number of sequences still running at each step.
     """
+    gates, weight, bias = _input_gates(gru, events)
+    out: tuple[Tensor, Tensor] = _Scan.apply(gates, weight, bias, start, sizes)  # type: ignore[no-untyped-call]
+    return out
+
+
+def _input_gates(gru: nn.GRU, events: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Input gates [N, 3H] of event vectors, recurrent weights and bias."""
     weights = dict(gru.named_parameters())
     gates = torch.addmm(weights["bias_ih_l0"], events, weights["weight_ih_l0"].t())
-    out: tuple[Tensor, Tensor] = _Scan.apply(  # type: ignore[no-untyped-call]
-        gates, weights["weight_hh_l0"], weights["bias_hh_l0"], start, sizes
-    )
-    return out
+    return gates, weights["weight_hh_l0"], weights["bias_hh_l0"]
+
+
+@torch.no_grad()
+def last_states(gru: nn.GRU, events: Tensor, start: Tensor, sizes: list[int]) -> Tensor:
+    """The last hidden states [S, H] alone, for inference: nothing is kept on the way."""
+    gates, weight, bias = _input_gates(gru, events)
+    width = gru.hidden_size
+    h, across, i = start.clone(), weight.t().contiguous(), 0
+    for size in sizes:
+        entering, before = gates[i : i + size], h[:size]
+        recurrent = torch.addmm(bias, before, across)
+        switches = torch.sigmoid_(recurrent[:, : 2 * width].add_(entering[:, : 2 * width]))
+        new = recurrent[:, 2 * width :].mul_(switches[:, :width]).add_(entering[:, 2 * width :]).tanh_()
+        before.lerp_(new, 1 - switches[:, width:])
+        i += size
+    return h
