@@ -57,7 +57,7 @@ wheel-test: wheel
 bench: $(VENV)/.dev
 	for stage in bench/*.py; do \
 		name=$$(basename "$$stage" .py); \
-		case "$$name" in __init__|measure) continue ;; esac; \
+		case "$$name" in __init__|measure|bank|vectors) continue ;; esac; \
 		$(BIN)/python -m "bench.$$name"; \
 	done
 

@@ -8,6 +8,7 @@ import json
 import tempfile
 from pathlib import Path
 
+import bench.bank
 from bench.measure import measured
 from eventlog.simulate.config import SimulateConfig
 from eventlog.simulate.run import run as simulate
@@ -29,13 +30,9 @@ def bank_line(home: Path, customers: int, days: int, seed: int, base: str) -> tu
 
 def options(description: str | None) -> argparse.ArgumentParser:
     """What both benchmarks of the line can be told."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--customers", type=int, default=2000)
-    parser.add_argument("--days", type=int, default=90)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = bench.bank.options(description)
+    parser.set_defaults(customers=2000)
     parser.add_argument("--base", default="default", help="default, small or large")
-    parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--home", type=Path, help="keep the bank and the workspace here; a second call resumes")
     return parser
 
 
