@@ -165,7 +165,7 @@ class Encoder(nn.Module):
 
     def features_of_pools(self, cells: np.ndarray, clock: np.ndarray) -> np.ndarray:
         """Pool features float32 [S, F - H]."""
-        pools = features(self.layout, cells, self.prior.numpy(), self.strength)
+        pools = features(self.layout, cells, self.prior.cpu().numpy(), self.strength)
         return np.concatenate([pools, clock_features(clock, self.scales.reference)], axis=1)
 
     def features_of(self, state: State) -> np.ndarray:
