@@ -19,7 +19,7 @@ from configs.reader import faults
 from eventlog.sequences import EventLog
 from store.workspace import Workspace
 from train.config import TrainConfig
-from train.head import fit_head, reliability
+from train.head import communality, fit_head, reliability
 
 LONGER = {"epochs": 8, "patience": 8, "epoch_events": 12_000}
 CHILD = """
@@ -152,6 +152,29 @@ def test_reliability_tells_what_repeats() -> None:
     weight = reliability(*halves)
     assert (weight[:3] > 0.8).all()
     assert (weight[3:] < 0.15).all()
+
+
+def test_communality_tells_description_from_identity() -> None:
+    rng = np.random.default_rng(0)
+    taste = rng.standard_normal((1500, 4))
+    described = [(taste @ rng.standard_normal((4, 6)) + rng.standard_normal((1500, 6))) for _ in range(3)]
+    fingerprint = np.eye(30)[rng.integers(0, 30, 1500)] * 5
+    weighed = np.concatenate([*described, fingerprint], axis=1).astype(np.float32)
+    groups = np.repeat([0, 1, 2, 3], [6, 6, 6, 30])
+    common = communality(weighed, groups, 0)
+    assert (common[groups < 3] > 0.5).all()
+    assert (common[groups == 3] < 0.05).all()
+    assert len(np.unique(common[groups == 0])) == 1
+
+
+def test_a_random_fingerprint_of_each_customer_hardly_moves_the_space(tmp_path: Path) -> None:
+    frame = events(customers=600)
+    marks = np.random.default_rng(5).integers(0, 40, 600).astype(str)
+    spoilt = frame.with_columns(noise=pl.Series(marks[frame["customer_id"].to_numpy()]))
+    log, workspace = prepared(spoilt, tmp_path)
+    model = train.run.run(tiny(epochs=1), log, workspace)
+    weight, groups = model.encoder.head.weight.numpy(), model.encoder.layout.feature_groups
+    assert weight[: len(groups)][groups == 1].max() < 0.2 < weight[: len(groups)][groups == 0].max()
 
 
 def test_the_head_keeps_similarity_and_no_dimension_dominates() -> None:
