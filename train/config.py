@@ -63,7 +63,7 @@ class TrainConfig(Config):
     """Share of customers held out to decide when to stop."""
     body_weight: float = Field(default=0.25, ge=0, le=4)
     """Weight of the recurrent body's state in the customer vector, beside the pools' 1."""
-    head_customers: int = Field(default=20_000, ge=100)
+    head_customers: int = Field(default=6000, ge=100)
     """Customers sampled to fit scales, reliabilities and the projection."""
     accelerator: str = "auto"
     """Lightning's accelerator: auto, cpu, gpu."""
