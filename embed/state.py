@@ -8,9 +8,9 @@ Shapes: S customers, P cells, H hidden width.
 
 import numpy as np
 
+from eventlog.sequences import DAY, SECOND
 from train.encoder import Encoder, State
 
-DAY, SECOND = 86_400_000_000, 1_000_000
 CLOCK = 8
 
 

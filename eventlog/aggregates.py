@@ -11,10 +11,8 @@ from typing import Literal
 import numpy as np
 
 from eventlog.order import stable_order
-from eventlog.sequences import ABSENT, OTHER, EventLog
+from eventlog.sequences import ABSENT, DAY, HOUR, OTHER, EventLog
 
-DAY = 86_400_000_000
-HOUR = 3_600_000_000
 CHUNK_EVENTS = 1 << 21
 WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 AMOUNTS = {

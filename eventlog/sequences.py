@@ -16,6 +16,9 @@ from configs.errors import ArtifactError
 from store.artifact import Manifest, verify
 
 KIND, VERSION = "eventlog", 1
+SECOND = 1_000_000
+HOUR, DAY = 3600 * SECOND, 86_400 * SECOND
+"""In microseconds, the unit of every time."""
 ABSENT, OTHER = 0, 1
 """Codes of a value that is not there, and of a value outside the dictionary; code 2 + i is the i-th value."""
 CUSTOMERS, SCHEMA, QUARANTINE, REPORT = "customers.parquet", "schema.json", "quarantine.parquet", "report.json"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from eventlog.sequences import EventLog
+from eventlog.sequences import DAY, EventLog
 from train.encoder import Encoder, State, event_tensors
 from train.packing import pack
 from train.pools import clock, gather, pool
@@ -71,9 +71,8 @@ def fold(
     """States after events begin[i] .. end[i] are added to `state`; those events must be later than what it holds."""
     events = gather(log, customers, begin, end)
     new = clock(events, len(customers))
-    same_day = (events.time[np.searchsorted(events.owner, np.arange(len(customers)))] // 86_400_000_000) == (
-        state.clock[:, 3] // 86_400_000_000
-    )
+    first = events.time[np.searchsorted(events.owner, np.arange(len(customers)))]
+    same_day = first // DAY == state.clock[:, 3] // DAY
     folded = np.stack(
         [state.clock[:, 0] + new[:, 0], state.clock[:, 1] + new[:, 1] - same_day, state.clock[:, 2], new[:, 3]], axis=1
     )

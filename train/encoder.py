@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
-from eventlog.sequences import EventLog
+from eventlog.sequences import DAY, HOUR, EventLog
 from train.packing import Packed
 from train.pools import Layout, clock_features, features
 from train.recurrence import last_states, scan
-from train.scales import DAY, HOUR, Scales, gap_logs
+from train.scales import Scales, gap_logs
 
 
 @dataclass(frozen=True)

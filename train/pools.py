@@ -14,9 +14,9 @@ from typing import Literal
 
 import numpy as np
 
-from eventlog.sequences import EventLog
+from eventlog.sequences import DAY, HOUR, EventLog
 from train.config import PoolConfig
-from train.scales import DAY, HOUR, Scales, gap_logs
+from train.scales import Scales, gap_logs
 
 CLOCK_FEATURES = 5
 

@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from eventlog.sequences import EventLog
+from eventlog.sequences import HOUR, EventLog
 from train.config import TrainConfig
 
-DAY = 86_400_000_000  # microseconds
-HOUR = DAY // 24
 OFTEN = 0.01
 """Share of all events that must hold both fields of a crossed pair."""
 SAMPLE = 2_000_000

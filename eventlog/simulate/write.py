@@ -10,13 +10,11 @@ import pyarrow.parquet as pq
 import yaml
 from numpy.typing import NDArray
 
+from eventlog.sequences import DAY
 from eventlog.simulate.config import SimulateConfig
 from eventlog.simulate.days import today
 from eventlog.simulate.life import Population
 from eventlog.simulate.sources import SOURCES, Coded, Events, events_of
-
-DAY = 86_400_000_000
-"""Microseconds."""
 
 
 def partition(out: Path, source: str, config: SimulateConfig, day: int) -> Path:
