@@ -8,14 +8,12 @@ Parquet has no such cells and stays as it is.
 import codecs
 import csv
 import io
-import os
 from pathlib import Path
 
 import polars as pl
 
-from configs.errors import InputError, storage_errors
+from configs.errors import InputError
 from index.request import CustomerId
-from store.artifact import fsync
 
 COLUMN = "customer_id"
 PARQUET = (".parquet", ".pq")
@@ -75,25 +73,12 @@ def escaped(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(pl.col(pl.String).str.replace(FORMULA, "'$1"))
 
 
-def write_table(table: pl.DataFrame, path: Path) -> None:
-    """Write a table as CSV, or as Parquet where the name ends in .parquet; the file is there whole or not at all.
-
-    Raises InputError where `path` is a folder or lies in none, StorageError on a full or read-only disk.
-    """
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise InputError(f"{path}: no file can be written there; name a file in a folder that exists")
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with storage_errors(path):
-        try:
-            if path.suffix.lower() in PARQUET:
-                table.write_parquet(beside)
-            else:
-                escaped(table).write_csv(beside)
-            fsync(beside)
-            os.replace(beside, path)
-            fsync(path.absolute().parent)
-        finally:
-            beside.unlink(missing_ok=True)
+def write_table(table: pl.DataFrame, path: Path, suffix: str) -> None:
+    """Write a table as Parquet or CSV, whichever the suffix says; a CSV holds no text that a spreadsheet would run."""
+    if suffix.lower() in PARQUET:
+        table.write_parquet(path)
+    else:
+        escaped(table).write_csv(path)
 
 
 def _ids_of_parquet(path: Path) -> tuple[CustomerId, ...]:

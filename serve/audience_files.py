@@ -4,11 +4,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import polars as pl
-
 from configs.errors import InputError
 from index.audience import Audience, build_audience
-from index.files import escaped
+from index.files import write_table
 from index.request import AudienceRequest
 from serve.audiences import config_of, normal, store_audience
 from serve.catalogues import open_catalogue
@@ -16,7 +14,6 @@ from serve.outputs import check_output, output
 from serve.snapshot import Snapshot
 from store.workspace import Workspace
 
-PARQUET = (".parquet", ".pq")
 ACTOR = "cli"
 
 
@@ -56,11 +53,3 @@ def make_audience(
         with open_catalogue(workspace) as catalogue:
             store_audience(audience, request, opened, workspace, catalogue, ACTOR)
     return audience
-
-
-def write_table(table: pl.DataFrame, path: Path, suffix: str) -> None:
-    """Write a table as Parquet or CSV, whichever the suffix says; a CSV holds no text that a spreadsheet would run."""
-    if suffix.lower() in PARQUET:
-        table.write_parquet(path)
-    else:
-        escaped(table).write_csv(path)

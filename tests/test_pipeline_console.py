@@ -11,11 +11,9 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress as Display
 
-from configs.errors import InputError
 from serve import console_progress
 from serve.commands.shared import table, written
 from serve.console_progress import Bars, Lines
-from serve.id_lists import read_ids
 from serve.outputs import output
 
 
@@ -56,32 +54,6 @@ def test_an_output_is_whole_or_not_there(tmp_path: Path) -> None:
         path.write_text("new", encoding="utf-8")
     assert out.read_text(encoding="utf-8") == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
-
-
-@pytest.mark.parametrize(
-    ("content", "ids"),
-    [
-        (b"customer_id\n1\n02\n\n 3 \n", ("1", "02", "3")),
-        (b"\xef\xbb\xbfcustomer_id,x\r\n7,a\r\n", ("7",)),
-        (b'"customer_id"\n"a,b"\n', ("a,b",)),
-        (b"customer_id\n", ()),
-    ],
-)
-def test_ids_stay_as_they_were_written(tmp_path: Path, content: bytes, ids: tuple[str, ...]) -> None:
-    path = tmp_path / "seeds.csv"
-    path.write_bytes(content)
-    assert read_ids(path) == ids
-
-
-def test_ids_that_are_none(tmp_path: Path) -> None:
-    path = tmp_path / "seeds.csv"
-    path.write_bytes(b"\x00\xff\xfe\x80\n\x99")
-    with pytest.raises(InputError, match=r"seeds\.csv"):
-        read_ids(path)
-    broken = tmp_path / "seeds.parquet"
-    broken.write_bytes(b"PAR1 not really")
-    with pytest.raises(InputError, match="cannot be read"):
-        read_ids(broken)
 
 
 def test_tables_hold_what_they_were_given() -> None:

@@ -55,9 +55,9 @@ def audience(
     json: JsonOption = False,
 ) -> None:
     """Build a lookalike audience, and tell what to expect of it before anything is sent."""
+    from index.files import read_ids
     from index.request import AudienceRequest
     from serve.audience_files import AudienceFiles, make_audience
-    from serve.id_lists import read_ids
 
     suppressed = () if suppress is None else read_ids(suppress)
     request = AudienceRequest(
