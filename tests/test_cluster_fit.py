@@ -178,7 +178,7 @@ def test_a_wrong_shape_is_refused(shape: tuple[int, ...]) -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(2, 60), st.integers(1, 12), st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_graph_is_brute_force_and_never_oneself(seed: int, n: int, k: int, duplicates: bool) -> None:
     rng = np.random.default_rng(seed)
     space = rng.standard_normal((n, 5)).astype(np.float32)
@@ -276,7 +276,7 @@ def test_words_of_stability() -> None:
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_vote_is_a_count(seed: int) -> None:
     rng = np.random.default_rng(seed)
     space = rng.standard_normal((40, 3)).astype(np.float32)

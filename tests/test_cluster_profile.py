@@ -92,7 +92,7 @@ def test_the_planted_behaviours_lead_and_noise_is_absent() -> None:
 
 
 @given(st.integers(0, 500))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_random_segments_have_no_drivers(seed: int) -> None:
     _, behaviour = shop(400, seed=1)
     labels = np.random.default_rng(seed).integers(-1, 5, 400).astype(np.int32)
@@ -281,7 +281,7 @@ def test_a_name_cannot_break_the_page(made: Made, tmp_path: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 1000), st.floats(0, 800)), min_size=1, max_size=25), st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_names_do_not_cover_each_other(points: list[tuple[float, float]], seed: int) -> None:
     sizes = np.random.default_rng(seed).uniform([40, 10], [150, 30], (len(points), 2))
     places = spread_out(np.array(points), sizes, (0, 0, 1000, 800))

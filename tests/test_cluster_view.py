@@ -53,7 +53,7 @@ def test_a_home_town_identifies_and_a_kind_of_purchase_describes() -> None:
 
 
 @given(st.integers(0, 1000), st.integers(2, 8))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_customers_who_draw_from_one_mix_have_no_identity_however_few_their_events(seed: int, events: int) -> None:
     rng = np.random.default_rng(seed)
     features, shares = counted("f", np.tile(rng.dirichlet(np.full(8, 5.0)), (2000, 1)), np.full(2000, events), rng)

@@ -317,7 +317,7 @@ MESSY = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(MESSY, min_size=1, max_size=30), st.booleans(), st.sampled_from([None, "2020-03-01"]))
 def test_read_is_kept_and_quarantined_whatever_comes(
     rows: list[dict[str, Any]], with_id: bool, until: str | None

@@ -44,7 +44,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> SearchIndex:
     return run(INVERTED, embeddings(folder / "embeddings", groups(6000, 32, 30)), folder / "index")
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     n=st.integers(1, 120),
     k=st.integers(1, 120),

@@ -94,7 +94,7 @@ def test_a_day_alone_has_the_bytes_of_the_whole_run(tmp_path: Path, id_type: str
     assert summary.total == sum(pq.read_metadata(p).num_rows for p in (tmp_path / "alone").rglob("part.parquet"))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, (1 << 63) - 1), day=st.integers(0, 400), extra=st.integers(1, 300))
 def test_a_day_does_not_depend_on_how_far_lives_are_known(seed: int, day: int, extra: int) -> None:
     config = SimulateConfig.checked(**{**BASE, "customers": 60, "seed": seed})

@@ -94,7 +94,7 @@ def flipped(content: bytes, bit: int) -> bytes:
     return bytes(changed)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_a_flipped_bit_of_an_artifact_is_refused_by_name(artifact: Path, data: st.DataObject) -> None:
     """Every file of an artifact, its manifest too."""
@@ -115,7 +115,7 @@ def test_every_bit_of_a_manifest_counts(artifact: Path) -> None:
             read_manifest(artifact)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_a_flipped_bit_of_a_published_snapshot_is_refused_by_name(workspace: Workspace, data: st.DataObject) -> None:
     """Every file of the snapshot, the manifests of its parts, its own, and the pointer."""
@@ -129,7 +129,7 @@ def test_a_flipped_bit_of_a_published_snapshot_is_refused_by_name(workspace: Wor
     workspace.verify_snapshot()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_truncated_and_longer_files_are_refused_by_name(workspace: Workspace, data: st.DataObject) -> None:
     """Shallow checks see lengths too, so that loading large files stays quick."""
@@ -190,7 +190,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(figures=st.dictionaries(st.text(max_size=8), JSON, max_size=4))
 def test_a_manifest_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, figures: dict[str, Any]) -> None:
     """Whatever JSON the figures are, and however their keys sort."""

@@ -189,7 +189,7 @@ def test_last_use_is_noted_to_the_hour(catalogue: Catalogue, clock: Clock) -> No
     assert later.last_used > first.last_used
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.text(alphabet=st.characters(codec="utf-8"), max_size=80))
 def test_no_text_opens_by_chance(shared: Catalogue, text: str) -> None:
     """And none breaks the look-up."""

@@ -44,7 +44,7 @@ NESTING = st.recursive(
 )
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=NESTING, key=st.sampled_from(["customer", "customer_id", "Customer_ID", "secret", "authorization"]))
 def test_private_keys_are_masked_at_any_depth(value: Any, key: str) -> None:
     """Whatever their value is."""

@@ -268,7 +268,7 @@ class Publishing(RuleBasedStateMachine):
 
 
 TestPublishing = Publishing.TestCase
-TestPublishing.settings = settings(max_examples=12, stateful_step_count=12, deadline=None)
+TestPublishing.settings = settings(max_examples=12, stateful_step_count=12)
 
 
 # deleting old ones

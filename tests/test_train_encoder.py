@@ -27,7 +27,7 @@ from train.pools import Layout, clock, gather, pool, population
 from train.recurrence import scan
 from train.slices import next_positions, slice_lengths
 
-LENIENT = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LENIENT = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ def test_a_damaged_model_is_refused_by_name(made: tuple[EventLog, Workspace, Mod
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=12),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_scan_is_torchs_gru(lengths: list[int], seed: int) -> None:
     torch.manual_seed(seed)
     gru = nn.GRU(5, 4)
@@ -183,7 +183,7 @@ def test_the_scan_is_torchs_gru(lengths: list[int], seed: int) -> None:
 
 
 @given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_packing_holds_every_event_once_in_step_order(lengths: list[int]) -> None:
     run = np.array(lengths)
     begin = np.cumsum(run) - run
@@ -198,7 +198,7 @@ def test_packing_holds_every_event_once_in_step_order(lengths: list[int]) -> Non
 
 
 @given(lengths=st.lists(st.integers(1, 5000), min_size=1, max_size=60), budget=st.integers(1000, 20_000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_buckets_hold_everyone_once_within_the_budget(lengths: list[int], budget: int) -> None:
     run = np.array(lengths)
     buckets = list(length_buckets(run, budget, most=10))
