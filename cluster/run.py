@@ -19,7 +19,7 @@ from cluster.view import view_of
 from configs.errors import InputError
 from configs.progress import SILENT, Progress
 from embed.artifact import Embeddings
-from store.artifact import is_complete, key_of, read_manifest
+from store.artifact import key_of, stands
 
 if TYPE_CHECKING:
     from eventlog.behaviour import Behaviour
@@ -44,7 +44,7 @@ def run(
     key = key_of(
         KIND, VERSION, config.model_dump(mode="json", exclude={"threads"}), embeddings.key, fingerprint(behaviour)
     )
-    if is_complete(folder, KIND, VERSION) and read_manifest(folder).key == key:
+    if stands(folder, KIND, VERSION, key):
         return Segments.load(folder, deep=False)
     check(embeddings.vectors)
     # the products of BLAS differ in their last bits with its number of threads

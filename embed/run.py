@@ -12,7 +12,7 @@ from embed.artifact import KIND, VERSION, Embeddings, write_embeddings
 from embed.config import EmbedConfig
 from embed.state import state_width, to_rows
 from eventlog.sequences import EventLog
-from store.artifact import is_complete, key_of, read_manifest
+from store.artifact import key_of, stands
 from store.threads import set_threads
 from train.artifact import Model
 from train.encode import length_buckets, states
@@ -30,7 +30,7 @@ def run(config: EmbedConfig, model: Model, log: EventLog, folder: Path, progress
     full disk.
     """
     key = embeddings_key(model, log)
-    if is_complete(folder, KIND, VERSION) and read_manifest(folder).key == key:
+    if stands(folder, KIND, VERSION, key):
         return Embeddings.load(folder, deep=False)
     if model.schema != log.schema:
         raise ConflictError(

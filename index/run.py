@@ -8,7 +8,7 @@ from index.artifact import KIND, VERSION, load_index, write_index
 from index.build import build_inverted, tune
 from index.config import IndexConfig
 from index.search import SearchIndex
-from store.artifact import is_complete, key_of, read_manifest
+from store.artifact import key_of, stands
 
 
 def run(config: IndexConfig, embeddings: Embeddings, folder: Path, progress: Progress = SILENT) -> SearchIndex:
@@ -17,7 +17,7 @@ def run(config: IndexConfig, embeddings: Embeddings, folder: Path, progress: Pro
     Memory stays within the 8-bit codes (n x d bytes) beside the mapped vectors. Raises StorageError on a full disk.
     """
     key = key_of(KIND, VERSION, config.model_dump(mode="json"), embeddings.key)
-    if is_complete(folder, KIND, VERSION) and read_manifest(folder).key == key:
+    if stands(folder, KIND, VERSION, key):
         return load_index(folder, embeddings, deep=False)
     if embeddings.n_customers <= config.exact_up_to:
         return write_index(folder, key, config, embeddings, None, {"method": "exact", "recall": 1.0})

@@ -27,7 +27,7 @@ from eventlog.behaviour import Behaviour, behaviour, load_behaviour, write_behav
 from eventlog.sequences import EventLog
 from serve.catalogues import open_catalogue
 from serve.recipe import Recipe
-from store.artifact import Manifest, is_complete, key_of, read_manifest
+from store.artifact import Manifest, key_of, stands
 from store.catalogue import Catalogue
 from store.history import publish
 from store.records import RunStatus
@@ -124,7 +124,7 @@ class _Line:
         with self.timed("train"):
             model = train.run.run(self.recipe.train, log, self.workspace, self.progress)
         key = snapshot_key(self.recipe, log, model)
-        if not is_complete(self.workspace.snapshots / f"s-{key}", "snapshot", SNAPSHOT_VERSION):
+        if not stands(self.workspace.snapshots / f"s-{key}", "snapshot", SNAPSHOT_VERSION, key):
             self.parts(log, model, self.workspace.staging / key)
             _sweep(self.workspace.staging / key)
         return log, model, key
@@ -160,7 +160,7 @@ def snapshot_key(recipe: Recipe, log: EventLog, model: Model) -> str:
 def behaviour_of(log: EventLog, folder: Path, progress: Progress = SILENT) -> Behaviour:
     """The hand-made features of every customer at `folder`; made where they are not there yet."""
     key = key_of(BEHAVIOUR_KIND, BEHAVIOUR_VERSION, log.key)
-    if is_complete(folder, BEHAVIOUR_KIND, BEHAVIOUR_VERSION) and read_manifest(folder).key == key:
+    if stands(folder, BEHAVIOUR_KIND, BEHAVIOUR_VERSION, key):
         return load_behaviour(folder)
     with progress.task("Describing behaviour", total=None):
         write_behaviour(behaviour(log), key, folder, {"eventlog": log.key})

@@ -111,13 +111,14 @@ def create(folder: Path, kind: str, version: int, key: str) -> Iterator[Artifact
         try:
             yield writer
             seal(hidden, Manifest(kind, version, key, writer.parents, writer.counts, writer.figures))
-            if not _stands(folder, kind, version, key):
+            if not stands(folder, kind, version, key):
                 put(hidden, folder)
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
 
 
-def _stands(folder: Path, kind: str, version: int, key: str) -> bool:
+def stands(folder: Path, kind: str, version: int, key: str) -> bool:
+    """Whether the finished artifact of this kind, format version and key stands at `folder` and passes a full check."""
     try:
         manifest = verify(folder, kind, version)
     except ArtifactError:

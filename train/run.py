@@ -13,7 +13,7 @@ import torch
 from configs.errors import DataError, storage_errors
 from configs.progress import SILENT, Progress
 from eventlog.sequences import EventLog
-from store.artifact import is_complete, key_of
+from store.artifact import key_of, stands
 from store.threads import set_threads
 from store.workspace import Workspace
 from train.artifact import KIND, VERSION, Model, new_encoder, write_model
@@ -41,7 +41,7 @@ def run(config: TrainConfig, log: EventLog, workspace: Workspace, progress: Prog
     """
     key = model_key(config, log)
     folder = workspace.models / key
-    if is_complete(folder, KIND, VERSION):
+    if stands(folder, KIND, VERSION, key):
         return Model.load(folder, deep=False)
     if log.n_customers < FEWEST_CUSTOMERS:
         raise DataError(f"the log has {log.n_customers} customers; training needs at least {FEWEST_CUSTOMERS}")
