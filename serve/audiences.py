@@ -132,7 +132,7 @@ def folder_of(workspace: Workspace, id: str) -> Path:
     """Where the audience `id` is or would be. Raises NotFoundError for what cannot be an id."""
     if not ID.fullmatch(id):
         raise NotFoundError(f"no audience {id[:40]!r}; an id is a- and 16 hex digits, `GET /v1/audiences` lists them")
-    return workspace.root / "audiences" / id
+    return workspace.audiences / id
 
 
 def report_of(audience: Audience, request: AudienceRequest, snapshot: Snapshot) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def _record(stored: StoredAudience, workspace: Workspace, catalogue: Catalogue, 
 @contextmanager
 def _writing(workspace: Workspace) -> Iterator[None]:
     """Wait for and hold the right to write audiences; not the workspace's lock, which a nightly job holds for long."""
-    folder = workspace.root / "audiences"
+    folder = workspace.audiences
     with storage_errors(folder):
         folder.mkdir(exist_ok=True)
         handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)

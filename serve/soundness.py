@@ -37,8 +37,8 @@ def damage(results: Sequence[dict[str, Any]]) -> None:
 
 
 def _all(workspace: Workspace) -> list[Path]:
-    places = (workspace.eventlogs, workspace.models, workspace.snapshots)
-    return [path for place in places for path in sorted(place.iterdir()) if (path / MANIFEST).exists()]
+    places = (workspace.eventlogs, workspace.models, workspace.snapshots, workspace.audiences)
+    return [path.parent for place in places for path in sorted(place.glob(f"[!.]*/{MANIFEST}"))]
 
 
 def _parts(workspace: Workspace, folder: Path) -> list[Path]:

@@ -5,6 +5,7 @@
       models/<key>/           trained models
       staging/<key>/          parts of a snapshot that is not published yet
       snapshots/<name>/       finished snapshots: embeddings/, index/, segments/, behaviour/, manifest
+      audiences/<id>/         lookalike audiences that were made: members, report
       current                 the name of the snapshot being served
       trail                   names of the snapshots served so far, the last one last: the way back of a rollback
       catalogue.db            runs, audiences, keys, audit log
@@ -50,6 +51,7 @@ class Workspace:
         self.models = root / "models"
         self.staging = root / "staging"
         self.snapshots = root / "snapshots"
+        self.audiences = root / "audiences"
         self.pointer = root / "current"
         self.trail_file = root / "trail"
         self.catalogue = root / "catalogue.db"

@@ -71,6 +71,8 @@ def test_audience(workspace_copy, customers: list[int], tmp_path: Path) -> None:
         kinfolk(*words[:5], "--out", tmp_path / "a.parquet", "--workspace", workspace_copy.root, "--json")
     )
     assert again["size"] == 120
+    kinds = [r["kind"] for r in json.loads(kinfolk("verify", "--all", "--workspace", workspace_copy.root, "--json"))]
+    assert kinds == ["eventlog", "model", "snapshot", "audience"]
     assert pl.read_parquet(tmp_path / "a.parquet")["customer_id"].to_list() == members["customer_id"].to_list()
 
 

@@ -74,7 +74,7 @@ def rollback(
 def verify(
     workspace: WorkspaceOption = WORKSPACE,
     snapshot: SnapshotOption = None,
-    every: Annotated[bool, typer.Option("--all", help="Check every snapshot, model and log of the workspace.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Check all that the workspace holds, audiences too.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Check every byte of what is served, and what it was made from, against the checksums; exit code 2 on damage."""
