@@ -66,6 +66,13 @@ def test_unknown_customers_and_missing_values_are_counted(tmp_path: Path) -> Non
     assert len(labels.labels[0].rows) == 240
 
 
+def test_ids_with_zeros_in_front_stay_text(tmp_path: Path) -> None:
+    ids = [f"{i:05d}" for i in range(100)]
+    path = tmp_path / "labels.csv"
+    pl.DataFrame({"customer_id": ids, "y": [i % 2 for i in range(100)]}).write_csv(path)
+    assert (read_labels(path, pl.Series(ids)).matched, read_labels(path, pl.Series(range(60))).matched) == (100, 60)
+
+
 @pytest.mark.parametrize(
     ("columns", "words"),
     [

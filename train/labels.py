@@ -65,7 +65,10 @@ def read_labels(path: Path, customers: pl.Series) -> Labels:
 def _read(path: Path) -> pl.DataFrame:
     try:
         if path.suffix.lower() == ".csv":
-            return pl.read_csv(path, infer_schema_length=None, try_parse_dates=False)
+            # ids stay text, so that "007" is not taken for 7 where ids are text
+            text = {"customer_id": pl.String}
+            frame = pl.read_csv(path, infer_schema_length=None, schema_overrides=text, try_parse_dates=False)
+            return frame.with_columns(pl.col("^customer_id$").str.strip_chars())
         return pl.read_parquet(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; labels are CSV or Parquet with a column customer_id") from None
