@@ -19,6 +19,8 @@ from train.config import PoolConfig
 from train.scales import Scales, gap_logs
 
 CLOCK_FEATURES = 5
+Additions = list[tuple[np.ndarray, np.ndarray, np.ndarray | None]]
+"""Each (rows into the events, the cells that they add to, amounts or None for 1)."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,8 @@ def _share_out(sizes: Sequence[int], budget: int, most: int) -> int:
     return 0
 
 
-def additions(layout: Layout, events: Events) -> list[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-    """What E events add: a list of (rows into the events or all, cells, amounts or None for 1)."""
+def additions(layout: Layout, events: Events) -> Additions:
+    """What E events add."""
     scales = layout.scales
     every = np.arange(len(events.time))
     logs = scales.numbers(events.values)
@@ -123,22 +125,14 @@ def additions(layout: Layout, events: Events) -> list[tuple[np.ndarray, np.ndarr
         day.astype("datetime64[D]") - day.astype("datetime64[D]").astype("datetime64[M]").astype("datetime64[D]")
     ).astype(np.int64)
     gaps = gap_logs(events.time, events.previous)
-    out: list[tuple[np.ndarray, np.ndarray, np.ndarray | None]] = [
+    out: Additions = [
         (every, layout.hour + hour, None),
         (every, layout.weekday + weekday, None),
         (every, layout.month_day + month_day, None),
         (every, layout.gap + np.searchsorted(np.asarray(scales.gap_edges), gaps), None),
     ]
-    for v, edges in enumerate(scales.edges):
-        there = np.isfinite(logs[:, v])
-        out.append((every, layout.number_there[v] + there, None))
-        here = np.flatnonzero(there)
-        number = z[here, v].astype(np.float64)
-        out.append((here, layout.bins[v] + np.searchsorted(np.asarray(edges), logs[here, v]), None))
-        out.append((here, np.full(len(here), layout.moments[v] - 1), None))
-        out.append((here, np.full(len(here), layout.moments[v]), number))
-        out.append((here, np.full(len(here), layout.moments[v] + 1), number**2))
-        out.append((here, np.full(len(here), layout.totals[v]), events.values[here, v] / scales.units[v]))
+    for v in range(len(scales.edges)):
+        out += _of_number(layout, v, events.values[:, v], logs[:, v], z[:, v])
     for f, size in enumerate(layout.kept):
         code = events.codes[:, f].astype(np.int64)
         code = np.where(code >= size, 1, code)
@@ -157,6 +151,23 @@ def additions(layout: Layout, events: Events) -> list[tuple[np.ndarray, np.ndarr
                 out.append((rows, counts + code[inside], None))
                 out.append((rows, start + code[inside], z[rows, v]))
     return out
+
+
+def _of_number(layout: Layout, v: int, values: np.ndarray, logs: np.ndarray, z: np.ndarray) -> Additions:
+    """What numeric field `v` adds: presence, bin, count, sums and total of its raw, logged and standardised [E]."""
+    there = np.isfinite(logs)
+    here = np.flatnonzero(there)
+    number = z[here].astype(np.float64)
+    bins = layout.bins[v] + np.searchsorted(np.asarray(layout.scales.edges[v]), logs[here])
+    moments = layout.moments[v]
+    return [
+        (np.arange(len(there)), layout.number_there[v] + there, None),
+        (here, bins, None),
+        (here, np.full(len(here), moments - 1), None),
+        (here, np.full(len(here), moments), number),
+        (here, np.full(len(here), moments + 1), number**2),
+        (here, np.full(len(here), layout.totals[v]), values[here] / layout.scales.units[v]),
+    ]
 
 
 def pool(layout: Layout, events: Events, customers: int) -> np.ndarray:
