@@ -147,6 +147,14 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors, f"{page.name}: no heading {target}"
 
 
+def test_every_page_is_listed() -> None:
+    docs = REPOSITORY / "docs"
+    listed = (docs / "README.md").read_text(encoding="utf-8")
+    for page in docs.rglob("*.md"):
+        name = page.relative_to(docs).as_posix()
+        assert name == "README.md" or f"({name})" in listed, f"docs/README.md: {name} is not listed"
+
+
 def test_pictures_are_shown() -> None:
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     for picture in (REPOSITORY / "docs" / "images").iterdir():
