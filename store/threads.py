@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS")
+REPRODUCIBLE = {"MKL_CBWR": "AUTO,STRICT", "MKL_DYNAMIC": "FALSE"}
+"""Without these, MKL under torch splits a product by how many threads it finds free, and the last digits differ."""
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -33,8 +35,11 @@ def set_threads(count: int | None = None) -> int:
     """Let each library use `count` threads and return the number; None keeps what was set before, else all cores.
 
     Libraries that are loaded already are told; those loaded later read the environment, where a number that the
-    user has set stays. Nothing is imported for it, so that it costs nothing at the start of every command.
+    user has set stays. Nothing is imported for it, so that it costs nothing at the start of every command. Products of
+    matrices in torch then have the same bits for any number of threads, where this comes before the first of them.
     """
+    for name, value in REPRODUCIBLE.items():
+        os.environ.setdefault(name, value)
     threads = count or _wished() or available_cpus()
     for name in POOLS:
         if count is None:
