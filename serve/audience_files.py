@@ -8,7 +8,7 @@ from configs.errors import InputError
 from index.audience import Audience, build_audience
 from index.files import write_table
 from index.request import AudienceRequest
-from serve.audiences import config_of, normal, store_audience
+from serve.audiences import StoredAudience, config_of, normal, store_audience
 from serve.catalogues import open_catalogue
 from serve.outputs import check_output, output
 from serve.snapshot import Snapshot
@@ -35,9 +35,17 @@ class AudienceFiles:
                 raise InputError(f"{self.members}: is named both for the audience and for all scores; name two files")
 
 
+@dataclass(frozen=True)
+class MadeAudience:
+    """An audience, and what the workspace keeps of it."""
+
+    audience: Audience
+    stored: StoredAudience
+
+
 def make_audience(
     workspace: Workspace, request: AudienceRequest, files: AudienceFiles, snapshot: str | None = None
-) -> Audience:
+) -> MadeAudience:
     """Build the audience of `request` from a snapshot (the served one if None), write it and note it.
 
     All files appear, or none. Raises InputError (seeds, size, files), NotFoundError, ArtifactError, StorageError.
@@ -51,5 +59,5 @@ def make_audience(
         write_table(audience.member_table(), stack.enter_context(output(files.members)), files.members.suffix)
         # kept as the service keeps its own, so that it is found there too
         with open_catalogue(workspace) as catalogue:
-            store_audience(audience, request, opened, workspace, catalogue, ACTOR)
-    return audience
+            stored = store_audience(audience, request, opened, workspace, catalogue, ACTOR)
+    return MadeAudience(audience, stored)

@@ -194,7 +194,8 @@ def make(folder: Path, progress: Progress) -> Outcome:
         with output(folder / "seeds.csv") as path:
             ran.seeds.rename("customer_id").to_frame().write_csv(path)
         request = AudienceRequest(seeds=tuple(ran.seeds.to_list()), size=SIZE)
-        audience = make_audience(workspace, request, AudienceFiles(folder / "audience.csv", folder / "scores.csv"))
+        files = AudienceFiles(folder / "audience.csv", folder / "scores.csv")
+        audience = make_audience(workspace, request, files).audience
     with progress.task("Comparing with what happened", total=None):
         judgement = judge(scores_of(ran.mailed, audience), ran.redeemed)
     segments = Segments.load(workspace.snapshot_folder(line.snapshot) / "segments", deep=False)

@@ -70,7 +70,8 @@ def test_audience(workspace_copy, customers: list[int], tmp_path: Path) -> None:
     again = json.loads(
         kinfolk(*words[:5], "--out", tmp_path / "a.parquet", "--workspace", workspace_copy.root, "--json")
     )
-    assert again["size"] == 120
+    assert (again["size"], again["seeds"]["unmatched"], again["seeds"]["unmatched_ids"]) == (120, 1, ["5"])
+    assert again["id"] in {path.name for path in workspace_copy.workspace.audiences.iterdir()}
     kinds = [r["kind"] for r in json.loads(kinfolk("verify", "--all", "--workspace", workspace_copy.root, "--json"))]
     assert kinds == ["eventlog", "model", "snapshot", "audience"]
     assert pl.read_parquet(tmp_path / "a.parquet")["customer_id"].to_list() == members["customer_id"].to_list()
@@ -83,6 +84,8 @@ def test_similar(small_workspace, customers: list[int]) -> None:
     likeness[3] = -2
     best = np.argsort(-likeness, kind="stable")[:4]
     assert [f["customer_id"] for f in found] == [customers[i] for i in best]
+    labels = Snapshot.load(small_workspace.workspace).segments.labels[best]
+    assert [f["segment"] for f in found] == [None if label < 0 else label for label in labels]
     assert str(customers[best[0]]) in kinfolk("similar", customers[3], "--workspace", small_workspace.root)
 
 

@@ -236,7 +236,7 @@ def test_the_catalogue_gets_options_and_hashes_but_no_customer(service: Service,
 
 def test_an_audience_from_the_command_line_is_found_over_http(service: Service, tmp_path: Path) -> None:
     request = AudienceRequest(seeds=tuple(SEEDS), size=133)
-    audience = make_audience(service.workspace, request, AudienceFiles(tmp_path / "audience.csv"))
+    audience = make_audience(service.workspace, request, AudienceFiles(tmp_path / "audience.csv")).audience
     listed = service.get(URL)["audiences"][0]
     assert (listed["created_by"], listed["size"]) == ("cli", 133)
     assert service.get(f"{URL}/{listed['id']}/members")["members"] == audience.member_table().to_dicts()

@@ -1,7 +1,7 @@
 """Using a snapshot: similar customers, lookalike audiences, segments, exports."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -65,11 +65,9 @@ def audience(
     )
     made = make_audience(open_workspace(workspace), request, AudienceFiles(out, all_scores), snapshot)
     if json:
-        from dataclasses import asdict
-
-        print_json(asdict(made.report))
+        print_json({"id": made.stored.id, **made.stored.report})
     else:
-        _tell(made.report, out)
+        _tell(made.audience.report, out)
 
 
 def _tell(report: "AudienceReport", out: Path) -> None:
@@ -111,19 +109,20 @@ def similar(
 
     opened = Snapshot.load(open_workspace(workspace), snapshot)
     rows, similarity = opened.index.similar(np.array([opened.row(customer)]), k)
-    found: list[dict[str, Any]] = []
-    for row, value in zip(rows[0], similarity[0], strict=True):
-        if row >= 0:
-            profile = opened.segment_of(int(row))
-            segment = None if profile is None else profile.name
-            found.append({"customer_id": opened.customer(int(row)), "similarity": float(value), "segment": segment})
+    found = [(int(row), float(value)) for row, value in zip(rows[0], similarity[0], strict=True) if row >= 0]
     if json:
-        print_json(found)
-    else:
-        print_table(
-            ("customer", "similarity", "segment"),
-            [(str(f["customer_id"]), f["similarity"], f["segment"]) for f in found],
+        print_json(
+            [
+                {"customer_id": opened.customer(row), "similarity": value, "segment": opened.label(row)}
+                for row, value in found
+            ]
         )
+        return
+    table = []
+    for row, value in found:
+        profile = opened.segment_of(row)
+        table.append((str(opened.customer(row)), value, profile and profile.name))
+    print_table(("customer", "similarity", "segment"), table)
 
 
 def segments(workspace: WorkspaceOption = WORKSPACE, snapshot: SnapshotOption = None, json: JsonOption = False) -> None:
@@ -134,7 +133,7 @@ def segments(workspace: WorkspaceOption = WORKSPACE, snapshot: SnapshotOption = 
 
     opened = Segments.load(open_workspace(workspace).snapshot_folder(snapshot) / "segments")
     if json:
-        print_json([asdict(profile) for profile in opened.profiles])
+        print_json([{**asdict(profile), "standing": profile.standing} for profile in opened.profiles])
         return
     rows = [(p.id, p.name, p.size, f"{p.share:.1%}", f"{p.stability:.2f} {p.standing}") for p in opened.profiles]
     print_table(("segment", "name", "customers", "share", "stability"), rows)
