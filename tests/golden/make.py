@@ -1,21 +1,97 @@
-"""Writes the golden files: `python tests/golden/make.py FOLDER` from the repository's root.
+"""Writes the golden files: `python tests/golden/make.py tests/golden` from the repository's root.
 
 Golden files are what a released version wrote; they stay, so that every later version is tested to read them. A new
 format version adds a new folder beside the old one. Nothing here overwrites: that would test nothing.
 """
 
+import json
+import shutil
 import sqlite3
 import sys
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
+import numpy as np
+import polars as pl
+import yaml
+
+from eventlog.sequences import EventLog
+from eventlog.simulate.config import SimulateConfig
+from eventlog.simulate.run import run as simulate
+from index.request import AudienceRequest
+from serve.audiences import make_audience
+from serve.pipeline import run_line
+from serve.recipe import load_recipe
+from serve.snapshot import Snapshot
 from store.artifact import create
 from store.catalogue import Catalogue
 from store.tables import HEAD
 from store.workspace import Workspace
+from train.artifact import Model
 
 PARTS = ("behaviour", "embeddings", "index", "segments")
 KEY = "0123456789abcdef"
+WORKSPACE = "workspace-v1"
+"""Name of the golden workspace that today's formats would add; raised when one of them changes."""
+SOURCES = ("salary", "groceries", "cash", "login")
+"""Those of the bank that are read; enough for segments."""
+RECIPE = """\
+- name: complaints
+  path: complaints.csv
+  customer: customer_id
+  time: timestamp
+  categorical: [subject]
+  numeric: [amount]
+train:
+  width: 16
+  hidden: 16
+  event_width: 8
+  vocabulary: 20
+  slices: 2
+  slice_events: [8, 24]
+  batch_customers: 32
+  epochs: 2
+  epoch_events: 6_000
+  threads: 1
+  pools:
+    values: 6
+    bins: 4
+    cells: 64
+    crossed_values: 2
+    crossed_fields: 2
+index:
+  exact_up_to: 0
+  neighbours: 5
+  queries: 40
+  lists: 2
+segments:
+  neighbours: 8
+  epochs: 60
+  min_customers: 8
+  stability_runs: 1
+  min_stability: 0.3
+audience:
+  least_seeds: 10
+  least_size: 10
+  bootstrap: 50
+"""
+"""Goes on from a simulated bank's sources: a source with faults, and sections that make everything small."""
+COMPLAINTS = """\
+customer_id,timestamp,subject,amount
+{0},2025-01-03T08:00:00Z,"fees, high",12.5
+{1},2025-01-04 09:30:00,Geb\u00fchren,3
+{1},2025-01-05,,
+{2},never,fees,1
+{2},2025-01-06,fees,many
+,2025-01-06,fees,2
+"""
+"""Lines of a CSV with ids to be filled in; some are good, some go to quarantine."""
+LEFT_OUT = ("catalogue.db*", "*lock", ".lock", "logs", "staging")
+"""The catalogue stands there as text; locks, training logs and staging are no artifacts."""
+LIBRARY = "/* plotly.js stood here: 4.5 MB that no reader of kinfolk looks at */"
 
 
 def write_snapshot(home: Path) -> Path:
@@ -65,20 +141,79 @@ def write_catalogue(path: Path) -> None:
         )
 
 
-def main(folder: Path) -> None:
-    """Write both into `folder`, which must not hold them yet."""
-    import shutil
-    import tempfile
+def write_workspace(home: Path) -> dict[str, Any]:
+    """Really run the line on a small bank, make an audience, and return what every later version must read there.
 
-    snapshot, dump = folder / "snapshot-v1", folder / f"catalogue-{HEAD}.sql"
-    with tempfile.TemporaryDirectory() as home:
-        if not snapshot.exists():
-            shutil.copytree(write_snapshot(Path(home)), snapshot)
-        if not dump.exists():
-            write_catalogue(Path(home) / "catalogue.db")
-            opened = sqlite3.connect(Path(home) / "catalogue.db")
-            dump.write_text("\n".join(opened.iterdump()) + "\n", encoding="utf-8")
-            opened.close()
+    The map's page lacks the JavaScript library; all else is as a user's workspace.
+    """
+    bank = simulate(SimulateConfig.checked(customers=120, days=30, seed=7, id_type="string"), home / "bank")
+    recipe = home / "bank" / "golden.yaml"
+    every = yaml.safe_load(bank.recipe.read_text(encoding="utf-8"))["sources"]
+    sources = yaml.safe_dump({"sources": [source for source in every if source["name"] in SOURCES]})
+    recipe.write_text(sources + RECIPE, encoding="utf-8")
+    ids = pl.read_parquet(sorted((home / "bank" / "groceries").rglob("*.parquet"))[0])["customer_id"].unique().sort()
+    (home / "bank" / "complaints.csv").write_text(COMPLAINTS.format(*ids.head(3)), encoding="utf-8")
+    workspace = Workspace.create(home / WORKSPACE)
+    with patch("plotly.offline.get_plotlyjs", lambda: LIBRARY):
+        line = run_line(load_recipe(recipe), workspace)
+    snapshot = Snapshot.load(workspace)
+    request = AudienceRequest(seeds=tuple(snapshot.customer(row) for row in range(0, 40, 2)), size=15)
+    with Catalogue(workspace.catalogue) as catalogue:
+        audience, _ = make_audience(request, snapshot, workspace, catalogue, "golden")
+    return facts_of(line.log, line.model, snapshot) | {
+        "audience": audience.id,
+        "audience_members": audience.members()["customer_id"].to_list(),
+    }
+
+
+def facts_of(log: EventLog, model: Model, snapshot: Snapshot) -> dict[str, Any]:
+    """What is read out of a workspace, as JSON values: a little of every array."""
+    rows, similarity = snapshot.index.similar(np.arange(3), 5)
+    codes = zip(log.schema.categorical, log.codes[0], strict=True)
+    words = [field.values[code - 2] if code > 1 else None for field, code in codes]
+    return {
+        "events": log.n_events,
+        "fields": [*(field.name for field in log.schema.categorical), *log.schema.numeric],
+        "first_event": [int(log.time[0]), words, [float(v) if np.isfinite(v) else None for v in log.values[0]]],
+        "quarantine_reasons": sorted(pl.read_parquet(log.quarantine)["reason"].to_list()),
+        "epochs": len(model.metrics),
+        "snapshot": snapshot.name,
+        "customers": snapshot.n_customers,
+        "first_customers": snapshot.embeddings.customers.head(3).to_list(),
+        "features": [feature.words for feature in snapshot.behaviour.features[:20]],
+        "first_behaviour": snapshot.behaviour.matrix[0, :20].tolist(),
+        "similar": [[snapshot.customer(int(row)) for row in found] for found in rows],
+        "similarity": similarity.tolist(),
+        "segments": [
+            [profile.id, profile.name, profile.size, [driver.words for driver in profile.drivers]]
+            for profile in snapshot.segments.profiles
+        ],
+        "segment_of": snapshot.segments.labels.tolist(),
+        "first_position": snapshot.segments.positions[0].tolist(),
+    }
+
+
+def dump(catalogue: Path, out: Path) -> None:
+    """Write a SQLite catalogue as text."""
+    opened = sqlite3.connect(catalogue)
+    out.write_text("\n".join(opened.iterdump()) + "\n", encoding="utf-8")
+    opened.close()
+
+
+def main(folder: Path) -> None:
+    """Write what `folder` does not hold yet."""
+    with tempfile.TemporaryDirectory() as scratch:
+        home = Path(scratch)
+        if not (folder / "snapshot-v1").exists():
+            shutil.copytree(write_snapshot(home), folder / "snapshot-v1")
+        if not (folder / f"catalogue-{HEAD}.sql").exists():
+            write_catalogue(home / "catalogue.db")
+            dump(home / "catalogue.db", folder / f"catalogue-{HEAD}.sql")
+        if not (folder / WORKSPACE).exists():
+            facts = write_workspace(home)
+            dump(home / WORKSPACE / "catalogue.db", home / WORKSPACE / "catalogue.sql")
+            shutil.copytree(home / WORKSPACE, folder / WORKSPACE, ignore=shutil.ignore_patterns(*LEFT_OUT))
+            (folder / f"{WORKSPACE}.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
