@@ -10,7 +10,8 @@ from pathlib import Path
 
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS")
 REPRODUCIBLE = {"MKL_CBWR": "AUTO,STRICT", "MKL_DYNAMIC": "FALSE"}
-"""Without these, MKL under torch splits a product by how many threads it finds free, and the last digits differ."""
+"""Without these, MKL under torch splits a product by how many threads it finds free, and the last digits differ from
+run to run on a busy machine. Another number of threads may still change them."""
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -36,7 +37,7 @@ def set_threads(count: int | None = None) -> int:
 
     Libraries that are loaded already are told; those loaded later read the environment, where a number that the
     user has set stays. Nothing is imported for it, so that it costs nothing at the start of every command. Products of
-    matrices in torch then have the same bits for any number of threads, where this comes before the first of them.
+    matrices in torch then have the same bits however busy the machine is, where this comes before the first of them.
     """
     for name, value in REPRODUCIBLE.items():
         os.environ.setdefault(name, value)
