@@ -13,6 +13,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
+# numba compiles for tens of seconds when it is first used: at install, not in someone's first run
+WARM := $(BIN)/python -c 'from cluster.warm import warm_up; warm_up()'
 DEMO_ARGS ?=
 TEST_ARGS ?=
 WHEEL_VENV := .venv-wheel
@@ -78,8 +80,10 @@ $(VENV)/.torch: constraints.txt
 
 $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 	$(PIP) install -c constraints.txt -e '.[demo]'
+	$(WARM)
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml
 	$(PIP) install -c constraints.txt -e '.[demo,dev]'
+	$(WARM)
 	touch $@ $(VENV)/.demo

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from configs.errors import ArtifactError
 from eventlog.sequences import EventLog, Schema
@@ -75,7 +75,8 @@ def write_model(
 ) -> Model:
     """Write a finished model in one step and load it back."""
     with create(folder, KIND, VERSION, key) as writer:
-        save_file({k: v.contiguous().cpu() for k, v in encoder.state_dict().items()}, writer.path(WEIGHTS))
+        # through bytes, since safetensors' own files cannot be read by another user
+        writer.path(WEIGHTS).write_bytes(save({k: v.contiguous().cpu() for k, v in encoder.state_dict().items()}))
         body = {
             "config": config.model_dump(mode="json", exclude={"accelerator", "threads"}),
             "schema": log.schema.to_json(),
