@@ -219,8 +219,8 @@ def _message(sizes: list[int], n: int) -> str:
         )
     if sizes[0] > MAJORITY * n:
         return (
-            f"one segment holds {sizes[0] / n:.0%} of the customers: they differ by degrees, not in groups that come "
-            "back when part of the customers are looked at afresh"
+            f"one segment holds {sizes[0] / n:.0%} of the customers: these differ among themselves by degrees, not in "
+            "groups that come back when part of the customers are looked at afresh"
         )
     return ""
 

@@ -123,7 +123,7 @@ def test_one_segment_with_nearly_everybody_keeps_the_few_others_apart() -> None:
     assert len({*found.labels[:1450].tolist()} & {*found.labels[1450:].tolist()} - {-1}) == 0
     assert (found.labels[1450:] >= 0).mean() > 0.8
     assert found.broad == 0
-    assert "of the customers: they differ by degrees" in found.message
+    assert "differ among themselves by degrees" in found.message
 
 
 def test_duplicates_by_the_thousand_are_segments_of_their_own() -> None:

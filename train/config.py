@@ -67,8 +67,9 @@ class TrainConfig(Config):
     """Customers sampled to fit scales, reliabilities and the projection."""
     accelerator: str = "auto"
     """Lightning's accelerator: auto, cpu, gpu."""
-    threads: int = Field(default=0, ge=0)
-    """Threads of the computation on a CPU; 0: one per core."""
+    threads: int = Field(default=1, ge=0)
+    """Threads that train the recurrent body on a CPU; 0: one per core. Its products are small: more threads gain
+    little and, on a busy machine, wait for each other."""
 
     @model_validator(mode="after")
     def _slices_in_order(self) -> "TrainConfig":

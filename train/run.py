@@ -4,6 +4,8 @@ import logging
 import os
 import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ def run(config: TrainConfig, log: EventLog, workspace: Workspace, progress: Prog
         return Model.load(folder, deep=False)
     if log.n_customers < FEWEST_CUSTOMERS:
         raise DataError(f"the log has {log.n_customers} customers; training needs at least {FEWEST_CUSTOMERS}")
-    set_threads(config.threads or None)
+    set_threads()
     rng = np.random.default_rng([config.seed, 11])
     sample = np.sort(rng.permutation(log.n_customers)[: config.head_customers])
     encoder = initial_encoder(config, log, sample, progress)
@@ -160,7 +162,8 @@ def train_body(
                 ],
             )
             if not (last and last.stopped):
-                trainer.fit(module, data, ckpt_path=str(last.path) if last else None)
+                with _threads(config.threads):
+                    trainer.fit(module, data, ckpt_path=str(last.path) if last else None)
             best.restore(module)
     encoder.to("cpu")
     return last.history if last and last.stopped else module.history
@@ -186,6 +189,17 @@ def _trainer_settings(config: TrainConfig, scratch: Path) -> dict[str, Any]:
         "log_every_n_steps": 10,
         "default_root_dir": scratch,
     }
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let torch compute with `count` threads (0: as many as before) for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _quiet(warnings.catch_warnings):
