@@ -85,13 +85,11 @@ def initial_encoder(config: TrainConfig, log: EventLog, sample: np.ndarray, prog
 def pooled(
     encoder: Encoder, log: EventLog, customers: np.ndarray, begin: np.ndarray, end: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pools [S, P] and clocks [S, 4] of the given events, a thousand customers at a time."""
+    """Pools [S, P] and clocks [S, 4] of the given events, read in bounded memory."""
     cells, clocks = np.empty((len(customers), encoder.layout.cells)), np.empty((len(customers), 4))
-    for i in range(0, len(customers), 1000):
-        part = slice(i, i + 1000)
+    for part in length_buckets(end - begin):
         events = gather(log, customers[part], begin[part], end[part])
-        count = len(customers[part])
-        cells[part], clocks[part] = pool(encoder.layout, events, count), clock(events, count)
+        cells[part], clocks[part] = pool(encoder.layout, events, len(part)), clock(events, len(part))
     return cells, clocks
 
 
