@@ -16,6 +16,13 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
+PLAIN = {
+    "model_type": "must be a mapping of keys to values",
+    "dict_type": "must be a mapping of keys to values",
+    "too_short": "must have at least {min_length} item(s)",
+}
+"""What is told in place of pydantic's words, which name classes of the code."""
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -81,8 +88,11 @@ def read_document(path: Path) -> dict[str, Any]:
 def faults(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """One line per fault: where, what is wrong, what is accepted."""
     lines = []
-    for item in error.errors(include_url=False):
+    items = error.errors(include_url=False)
+    for item in items:
         where = _where(item["loc"])
+        if item["type"] == "too_short" and any(_below(other["loc"], item["loc"]) for other in items):
+            continue  # short only for want of the items below it, whose own faults are told
         if item["type"] == "extra_forbidden":
             accepted = sorted(_keys_at(model, item["loc"][:-1]))
             near = difflib.get_close_matches(str(item["loc"][-1]), accepted, n=1)
@@ -91,10 +101,15 @@ def faults(error: ValidationError, model: type[BaseModel]) -> list[str]:
         elif item["type"] == "missing":
             lines.append(f"{where}: missing, must be given")
         else:
-            message = item["msg"].removeprefix("Value error, ")
+            told = PLAIN.get(item["type"], item["msg"]).removeprefix("Value error, ")
+            message = told.format(**item.get("ctx", {})) if item["type"] in PLAIN else told
             given = "" if isinstance(item["input"], dict | list) else f", got {_shortened(item['input'])}"
             lines.append(f"{where}: {message}{given}")
     return lines
+
+
+def _below(place: tuple[int | str, ...], above: tuple[int | str, ...]) -> bool:
+    return len(place) > len(above) and place[: len(above)] == above
 
 
 def _shortened(value: Any) -> str:

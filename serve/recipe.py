@@ -60,7 +60,7 @@ class Recipe(Config):
         seed = filled.get("seed", 0)
         for name, stage in STAGES.items():
             section = filled.get(name, {})
-            if "seed" in stage.model_fields and isinstance(section, dict) and type(seed) is int:
+            if "seed" in stage.model_fields and isinstance(section, dict) and type(seed) is int and seed >= 0:
                 filled[name] = {"seed": seed, **section}
         return filled
 

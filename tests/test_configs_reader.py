@@ -25,7 +25,7 @@ class Part(Config):
 class Whole(Config):
     """The whole."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[Part, ...] = Field(min_length=1)
     """The parts."""
     spare: Part | None = None
     """One more."""
@@ -66,6 +66,17 @@ def test_tells_all_faults_at_once(tmp_path: Path) -> None:
     assert "share: Input should be less than or equal to 1, got 1.5" in text
     assert "something: unknown key (accepted: parts, share, spare, until)" in text
     assert "until: " in text
+
+
+def test_each_fault_is_told_once_and_in_words(tmp_path: Path) -> None:
+    """Not again as what follows from it, nor in the words of the code's classes."""
+    assert faults_of(write(tmp_path, "parts:\n - size: 0\n")) == [
+        "parts[0].size: Input should be greater than or equal to 1, got 0"
+    ]
+    assert faults_of(write(tmp_path, "parts: []\nspare: 3\n")) == [
+        "parts: must have at least 1 item(s)",
+        "spare: must be a mapping of keys to values, got 3",
+    ]
 
 
 @pytest.mark.parametrize(
