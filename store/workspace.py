@@ -66,6 +66,8 @@ class Workspace:
                     folder.mkdir(parents=True, exist_ok=True)
                 except (FileExistsError, NotADirectoryError):
                     raise StorageError(f"{folder}: a file is in the way; name a folder as the workspace") from None
+                except FileNotFoundError:  # such as below /proc, or through a link that leads nowhere
+                    raise StorageError(f"{root}: no folder can be made here; name another workspace") from None
         return workspace
 
     @classmethod

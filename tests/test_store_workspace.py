@@ -209,6 +209,8 @@ def test_what_is_no_workspace_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="a file is in the way"):
         Workspace.create(tmp_path / "file")
+    with pytest.raises(StorageError, match="no folder can be made here; name another workspace"):
+        Workspace.create(Path("/proc/none"))
     with pytest.raises(NotFoundError, match="no snapshot is published yet"):
         Workspace.create(tmp_path / "new").verify_snapshot()
 
