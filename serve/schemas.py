@@ -311,9 +311,10 @@ class AudienceSummary(Answer):
     created_by: str
     snapshot: str
     size: int
-    recall: EstimateAnswer
-    lift: EstimateAnswer
-    warnings: list[str]
+    recall: EstimateAnswer | None
+    """None where the audience was noted by a version that kept no such figure; the audience itself tells it."""
+    lift: EstimateAnswer | None
+    warnings: list[str] | None
 
 
 class AudiencesPage(Answer):

@@ -260,6 +260,15 @@ def test_audiences_are_listed_newest_first_a_page_at_a_time(service: Service, ma
     problem(service.client.get(f"{URL}?cursor=WyJhLTAwMDAwMDAwMDAwMDAwMDAiXQ"), 422, "cursor")
 
 
+def test_an_audience_noted_without_its_figures_is_listed_too(service: Service) -> None:
+    """As versions did that kept less."""
+    facts = {"snapshot": "s-old", "request": {}, "seeds_sha256": "0" * 64, "result_sha256": "0" * 64, "members": "gone"}
+    service.catalogue.save_audience(id="a-00000000000000ff", actor="cli", size=100, report={}, **facts)
+    listed = {audience["id"]: audience for audience in service.get(URL, limit=500)["audiences"]}
+    old = listed["a-00000000000000ff"]
+    assert (old["size"], old["recall"], old["lift"], old["warnings"]) == (100, None, None, None)
+
+
 @pytest.mark.parametrize("id", ["a-0000000000000000", "x", "..", "%2e%2e%2f%2e%2e", "a-0000000000000000%00", ".lock"])
 def test_an_audience_that_is_not_there(service: Service, id: str) -> None:
     for path in (f"{URL}/{id}", f"{URL}/{id}/members"):

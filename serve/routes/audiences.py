@@ -138,7 +138,7 @@ def _answer(stored: StoredAudience, record: AudienceRecord) -> AudienceAnswer:
 def _summary(record: AudienceRecord) -> AudienceSummary:
     return AudienceSummary.model_validate(
         {
-            **{name: record.report[name] for name in ("recall", "lift", "warnings")},
+            **{name: record.report.get(name) for name in ("recall", "lift", "warnings")},
             "id": record.id,
             "created": record.created,
             "created_by": record.actor,
