@@ -6,7 +6,7 @@ from pathlib import Path
 
 from configs.errors import InputError
 from index.audience import Audience, build_audience
-from index.files import write_table
+from index.files import PARQUET, write_table
 from index.request import AudienceRequest
 from serve.audiences import StoredAudience, config_of, normal, store_audience
 from serve.catalogues import open_catalogue
@@ -15,6 +15,7 @@ from serve.snapshot import Snapshot
 from store.workspace import Workspace
 
 ACTOR = "cli"
+SUFFIXES = (".csv", *PARQUET)
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,15 @@ class AudienceFiles:
     """customer_id, score, rank of the members, best first."""
     scores: Path | None = None
     """customer_id, score of everybody."""
+    inputs: tuple[Path, ...] = ()
+    """Files that the request was read from; they are not overwritten."""
 
     def check(self) -> None:
         """Raise InputError where they cannot be written, before any work is done."""
-        check_output(self.members)
+        check_output(self.members, SUFFIXES, inputs=self.inputs)
         if self.scores is not None:
-            check_output(self.scores)
-            if self.scores.absolute() == self.members.absolute():
+            check_output(self.scores, SUFFIXES, inputs=self.inputs)
+            if self.scores.resolve() == self.members.resolve():
                 raise InputError(f"{self.members}: is named both for the audience and for all scores; name two files")
 
 

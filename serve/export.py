@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 from cluster.artifact import Segments
 from configs.progress import SILENT, Progress
 from embed.artifact import Embeddings
-from serve.outputs import output
+from index.files import PARQUET
+from serve.outputs import check_output, output
 from store.workspace import Workspace
 
 ROWS_AT_ONCE = 50_000
@@ -22,6 +23,7 @@ def export_embeddings(workspace: Workspace, out: Path, snapshot: str | None = No
     Memory stays bounded whatever the population. Returns the number of rows. Raises NotFoundError where nothing is
     published, ArtifactError where the snapshot is damaged, InputError or StorageError where `out` cannot be written.
     """
+    check_output(out, PARQUET)
     embeddings = Embeddings.load(workspace.snapshot_folder(snapshot) / "embeddings")
     count, width = embeddings.n_customers, embeddings.width
     ids = _id_type(embeddings.customers)
@@ -46,6 +48,7 @@ def export_segments(workspace: Workspace, out: Path, snapshot: str | None = None
 
     Returns the number of rows. Raises what `export_embeddings` raises.
     """
+    check_output(out, PARQUET)
     folder = workspace.snapshot_folder(snapshot)
     embeddings = Embeddings.load(folder / "embeddings", deep=False)
     segments = Segments.load(folder / "segments")

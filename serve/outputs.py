@@ -1,7 +1,7 @@
 """Files written for the user: whole or not at all, and faults found before the work starts."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,12 +9,20 @@ from configs.errors import InputError, storage_errors
 from store.artifact import fsync
 
 
-def check_output(path: Path) -> None:
-    """Raise InputError where no file can be written at `path`, so that no one waits for an answer that is lost."""
+def check_output(path: Path, suffixes: Collection[str] = (), inputs: Iterable[Path] = ()) -> None:
+    """Raise InputError where no file can be written at `path`, so that no one waits for an answer that is lost.
+
+    `suffixes`: how its name may end, where that matters; `inputs`: files of the user's that it must not overwrite.
+    """
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name the file to write")
     if not path.absolute().parent.is_dir():
         raise InputError(f"{path}: the folder {path.absolute().parent} does not exist; make it or choose another place")
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise InputError(f"{path}: the name must end in {' or '.join(suffixes)}, which is what is written")
+    for given in inputs:
+        if path.resolve() == given.resolve():
+            raise InputError(f"{path}: is named both to be read and to be written; name another file to write")
 
 
 @contextmanager

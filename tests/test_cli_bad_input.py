@@ -155,6 +155,26 @@ def test_places_where_nothing_can_be_written(small_workspace, tmp_path: Path) ->
     assert "a file is in the way" in refused("run", write(tmp_path), "--workspace", tmp_path / "file")
 
 
+def test_a_file_that_is_read_is_not_overwritten_and_names_tell_the_format(small_workspace, tmp_path: Path) -> None:
+    where = ("--workspace", small_workspace.root)
+    ids = Snapshot.load(small_workspace.workspace).embeddings.customers.head(40)
+    content = "\n".join(["customer_id", *map(str, ids)])
+    (tmp_path / "seeds.csv").write_text(content, encoding="utf-8")
+    (tmp_path / "link.csv").symlink_to("seeds.csv")
+    make = ("audience", "--seeds", tmp_path / "seeds.csv", "--size", 120, *where, "--out")
+    for out in ("seeds.csv", "link.csv"):
+        assert "both to be read and to be written" in refused(*make, tmp_path / out)
+    scores = ("--all-scores", tmp_path / "seeds.csv")
+    assert "both to be read and to be written" in refused(*make, tmp_path / "out.csv", *scores)
+    assert "must end in .csv or .parquet" in refused(*make, tmp_path / "out.xlsx")
+    assert "must end in .parquet" in refused("export", "embeddings", tmp_path / "out.csv", *where)
+    assert "must end in .parquet" in refused("export", "segments", tmp_path / "out.csv", *where)
+    drawn = ("evaluate", "--labels", tmp_path / "seeds.csv", "--picture", tmp_path / "picture.xyz", *where)
+    assert "must end in .png" in refused(*drawn)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.csv", "seeds.csv"]
+    assert (tmp_path / "seeds.csv").read_text(encoding="utf-8") == content
+
+
 def test_unknown_names(small_workspace, tmp_path: Path) -> None:
     where = ("--workspace", small_workspace.root)
     assert "no customer 'nobody'" in refused("similar", "nobody", *where)

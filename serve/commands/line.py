@@ -88,7 +88,7 @@ def evaluate(
     from train.picture import draw
 
     if picture is not None:
-        check_output(picture)
+        check_output(picture, (".png",), inputs=(labels,))
     with console_progress() as progress:
         evaluation = evaluate_snapshot(open_workspace(workspace), labels, snapshot, seed, progress)
     if picture is not None:

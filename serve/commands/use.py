@@ -63,7 +63,9 @@ def audience(
     request = AudienceRequest(
         seeds=read_ids(seeds), size=size, include_seeds=include_seeds, suppress=suppressed, seed=seed
     )
-    made = make_audience(open_workspace(workspace), request, AudienceFiles(out, all_scores), snapshot)
+    given = (seeds,) if suppress is None else (seeds, suppress)
+    files = AudienceFiles(out, all_scores, inputs=given)
+    made = make_audience(open_workspace(workspace), request, files, snapshot)
     if json:
         print_json({"id": made.stored.id, **made.stored.report})
     else:
