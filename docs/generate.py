@@ -89,7 +89,11 @@ def _default(param: Any) -> str:
     if param.required:
         return "must be given"
     env = param.envvar if isinstance(param.envvar, str) else None
-    value = "" if param.default is None or param.default is False or param.default == "" else f"`{param.default}`"
+    value = (
+        ""
+        if param.default is None or param.default is False or param.default == ""
+        else f"`{str(param.default).removesuffix(' 00:00:00')}`"
+    )
     return " ".join(part for part in (value, f"(environment: `{env}`)" if env else "") if part)
 
 

@@ -149,3 +149,15 @@ def test_evaluate(small_workspace, customers: list[int], tmp_path: Path) -> None
     }
     assert all(0 <= r["score"]["low"] <= r["score"]["value"] <= r["score"]["high"] <= 1 for r in found["results"])
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_simulate_takes_the_simulators_settings_and_tells_no_truth_of_a_day_alone(tmp_path: Path) -> None:
+    shape = ("--customers", "30", "--joins", "0", "--attrition", "0", "--life-events", "0", "--id-type", "string")
+    made = (*shape, "--no-noise", "--activity", "0.5", "--out", tmp_path / "bank")
+    assert "30 customers over 1 day are in" in kinfolk("simulate", *made, "--days", "1")
+    cards = pl.read_parquet(tmp_path / "bank" / "card" / "*" / "part.parquet", hive_partitioning=False)
+    assert cards.schema["customer_id"] == pl.String
+    assert "noise" not in cards.columns
+    told = kinfolk("simulate", *made, "--day", "3")
+    assert "Day 3 of 30 customers is in" in told
+    assert "truth" not in told

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serve.commands.shared import WORKSPACE, JsonOption, RecipeArgument, WorkspaceOption, print_json, print_table
+from serve.commands.shared import (
+    WORKSPACE,
+    JsonOption,
+    RecipeArgument,
+    WorkspaceOption,
+    counted,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from eventlog.report import CheckReport
@@ -90,6 +98,18 @@ def simulate(
             metavar="D", help="Generate this day alone, counted from 0, with the bytes it has in a whole run."
         ),
     ] = None,
+    attrition: Annotated[float, typer.Option(metavar="SHARE", help="Share of customers who leave in a year.")] = 0.1,
+    joins: Annotated[
+        float, typer.Option(metavar="SHARE", help="Customers who join in a year, as a share of `--customers`.")
+    ] = 0.08,
+    life_events: Annotated[
+        float, typer.Option(metavar="TIMES", help="How many times the usual rate of life events; 0: none.")
+    ] = 1.0,
+    activity: Annotated[
+        float, typer.Option(metavar="TIMES", help="How many times the usual number of payments, logins, calls, visits.")
+    ] = 1.0,
+    id_type: Annotated[str, typer.Option(metavar="TYPE", help="Type of customer_id: integer or string.")] = "integer",
+    no_noise: Annotated[bool, typer.Option("--no-noise", help="Leave out the columns of pure noise.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Simulate a bank's customers with a known truth, as date-partitioned Parquet with a recipe that reads it."""
@@ -97,7 +117,19 @@ def simulate(
     from eventlog.simulate.run import run
     from serve.console_progress import console_progress
 
-    config = SimulateConfig.checked(customers=customers, days=days, seed=seed, start=start.date(), day=day)
+    config = SimulateConfig.checked(
+        customers=customers,
+        days=days,
+        seed=seed,
+        start=start.date(),
+        day=day,
+        attrition=attrition,
+        joins=joins,
+        life_events=life_events,
+        activity=activity,
+        id_type=id_type,
+        noise=not no_noise,
+    )
     with console_progress() as progress:
         summary = run(config, out, progress)
     if json:
@@ -105,7 +137,11 @@ def simulate(
         print_json({"folder": str(summary.folder), "recipe": str(summary.recipe), **facts})
         return
     print_table(["source", "events"], [*summary.events.items(), ("all", summary.total)])
+    who = counted(summary.customers, "customer")
+    if day is not None:  # a day alone leaves the truth as it is, and is seldom all that a model is to learn from
+        typer.echo(f"Day {day} of {who} is in {summary.folder}.")
+        return
     typer.echo(
-        f"{summary.customers:,} customers over {summary.days:,} days are in {summary.folder}; go on with "
+        f"{who} over {counted(summary.days, 'day')} are in {summary.folder}; go on with "
         f"`kinfolk run {summary.recipe} --workspace DIR`. What is true of them is in {summary.folder / 'truth'}."
     )

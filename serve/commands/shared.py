@@ -111,6 +111,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> "Table":
     return drawn
 
 
+def counted(count: int, thing: str) -> str:
+    """A number of things as text: 1 day, 2 days."""
+    return f"{count:,} {thing}" + ("s" if count != 1 else "")
+
+
 def written(cell: Any) -> str:
     """A table cell as text."""
     if cell is None:
