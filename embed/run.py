@@ -15,7 +15,7 @@ from eventlog.sequences import EventLog
 from store.artifact import key_of, stands
 from store.threads import set_threads
 from train.artifact import Model
-from train.encode import length_buckets, states
+from train.encode import length_buckets, states, torch_threads
 
 
 def embeddings_key(model: Model, log: EventLog) -> str:
@@ -37,7 +37,7 @@ def run(config: EmbedConfig, model: Model, log: EventLog, folder: Path, progress
             f"model {model.key} was trained on other fields or dictionaries than log {log.key} has; "
             "train a model on this log"
         )
-    set_threads(config.threads or None)
+    set_threads()
     work = folder.with_name(f".{folder.name}.work")
     with storage_errors(folder):
         shutil.rmtree(work, ignore_errors=True)
@@ -45,7 +45,8 @@ def run(config: EmbedConfig, model: Model, log: EventLog, folder: Path, progress
         try:
             vectors = _room(work / "vectors", log.n_customers, model.width)
             carried = _room(work / "states", log.n_customers, state_width(model.encoder))
-            _embed(config, model, log, vectors, carried, progress)
+            with torch_threads(config.threads):
+                _embed(config, model, log, vectors, carried, progress)
             parents = {"eventlog": log.key, "model": model.key}
             return write_embeddings(folder, key, log.customers, vectors, carried, parents)
         finally:

@@ -1,6 +1,7 @@
 """From histories to states: new events folded into what is carried, in bounded memory, without padding."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -12,6 +13,20 @@ from train.pools import clock, gather, pool
 
 ROUND = 2048
 """Longest run of events of one customer in one pass of the body; longer histories take several, carrying the state."""
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch compute with `count` threads (0: as many as before) for a while.
+
+    A recurrent step is a small product: on a busy machine several threads wait longer for each other than one takes.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def length_buckets(lengths: np.ndarray, budget: int = 40_000, most: int = 2048) -> Iterator[np.ndarray]:

@@ -4,8 +4,6 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from store.threads import set_threads
 from store.workspace import Workspace
 from train.artifact import KIND, VERSION, Model, new_encoder, write_model
 from train.config import TrainConfig
-from train.encode import length_buckets, states
+from train.encode import length_buckets, states, torch_threads
 from train.encoder import Encoder
 from train.head import RELIABLE_EVENTS, fit_head, reliability, standardisation
 from train.pools import clock, gather, pool, population
@@ -53,7 +51,8 @@ def run(config: TrainConfig, log: EventLog, workspace: Workspace, progress: Prog
     encoder = initial_encoder(config, log, sample, progress)
     scratch = workspace.models / f".{key}.training"
     history = train_body(config, log, encoder, scratch, progress)
-    explained = fit_whole_head(config, log, encoder, sample, progress)
+    with torch_threads(config.threads):
+        explained = fit_whole_head(config, log, encoder, sample, progress)
     figures = {"head_variance_kept": round(explained, 4), "epochs": len(history)}
     model = write_model(folder, key, encoder, config, log, history, figures)
     shutil.rmtree(scratch, ignore_errors=True)
@@ -160,7 +159,7 @@ def train_body(
                 ],
             )
             if not (last and last.stopped):
-                with _threads(config.threads):
+                with torch_threads(config.threads):
                     trainer.fit(module, data, ckpt_path=str(last.path) if last else None)
             best.restore(module)
     encoder.to("cpu")
@@ -187,17 +186,6 @@ def _trainer_settings(config: TrainConfig, scratch: Path) -> dict[str, Any]:
         "log_every_n_steps": 10,
         "default_root_dir": scratch,
     }
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Let torch compute with `count` threads (0: as many as before) for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _quiet(warnings.catch_warnings):
