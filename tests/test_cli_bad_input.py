@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from serve.cli import app
+from serve.commands.shared import interruptible
 from serve.snapshot import Snapshot
 
 HEADER = "customer_id,timestamp,shop,amount"
@@ -222,3 +224,20 @@ def test_a_full_disk_leaves_nothing(small_workspace, tmp_path: Path, words: tupl
     assert done.returncode == 2, done.stderr
     assert "size limit" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("made_of_it", [ValueError("of a library's own"), SystemExit(1), KeyboardInterrupt()])
+def test_ctrl_c_stays_what_it_is_whatever_a_library_makes_of_it(made_of_it: BaseException) -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    def library() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise made_of_it from None
+
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        library()
+    assert signal.getsignal(signal.SIGINT) is before
+    with pytest.raises(SystemExit), interruptible():
+        sys.exit(1)

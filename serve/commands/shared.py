@@ -3,9 +3,13 @@
 import json
 import os
 import re
+import signal
 import sys
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -41,7 +45,8 @@ class Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command. KinfolkError and a full disk exit with 2, anything unexpected with 1."""
         try:
-            return super().invoke(ctx)
+            with interruptible():
+                return super().invoke(ctx)
         except KinfolkError as error:
             fail(str(error), error.exit_code)
         except MemoryError:
@@ -53,6 +58,33 @@ class Group(TyperGroup):
                 where = getattr(error, "filename", None) or "storage"
                 fail(f"{where}: {fault}; free space or choose another place, then start the same command again", 2)
             unexpected(error)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """See that Ctrl-C ends the block with KeyboardInterrupt.
+
+    Lightning makes an exit with 1 of it, and compiled code (pyarrow, numba) that calls Python an error of its own.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
+        yield  # such as a job in the background, to which Ctrl-C is not meant
+        return
+    seen: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    except BaseException as error:
+        if seen and not isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def fail(sentence: str, code: int) -> None:
