@@ -134,9 +134,10 @@ def _check_size(request: AudienceRequest, config: AudienceConfig, eligible: Mask
         )
     if request.size > many:
         left_out = "" if request.include_seeds else f", {len(seeds)} seeds left out"
+        most = f"ask for {many} at most" if many >= config.least_size else f"the least audience is {config.least_size}"
         raise InputError(
             f"an audience of {request.size} is asked for: {many} customers are eligible "
-            f"({len(eligible)} in the snapshot{left_out}, {suppressed} suppressed); ask for {many} at most"
+            f"({len(eligible)} in the snapshot{left_out}, {suppressed} suppressed); {most}"
         )
 
 

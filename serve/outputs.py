@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from configs.errors import InputError, storage_errors
+from configs.errors import InputError, StorageError, storage_errors
 from store.artifact import fsync
 
 
@@ -33,11 +33,14 @@ def output(path: Path) -> Iterator[Path]:
     """
     check_output(path)
     beside = path.with_name(f".{os.getpid()}.part.{path.name}")  # the suffix stays: writers choose a format by it
-    with storage_errors(path):
-        try:
+    try:
+        with storage_errors(path):
             yield beside
             fsync(beside)
             os.replace(beside, path)
             fsync(path.absolute().parent)
-        finally:
+    except StorageError as error:  # told of the file that the user named
+        raise StorageError(str(error).replace(beside.name, path.name)) from error
+    finally:
+        with suppress(OSError):
             beside.unlink(missing_ok=True)

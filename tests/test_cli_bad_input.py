@@ -1,5 +1,6 @@
 """What is wrong with the input is told in one sentence with exit code 2, and nothing half-written stays."""
 
+import errno
 import json
 import os
 import resource
@@ -12,8 +13,10 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from configs.errors import StorageError
 from serve.cli import app
 from serve.commands.shared import interruptible
+from serve.outputs import output
 from serve.snapshot import Snapshot
 
 HEADER = "customer_id,timestamp,shop,amount"
@@ -241,3 +244,12 @@ def test_ctrl_c_stays_what_it_is_whatever_a_library_makes_of_it(made_of_it: Base
     assert signal.getsignal(signal.SIGINT) is before
     with pytest.raises(SystemExit), interruptible():
         sys.exit(1)
+
+
+def test_a_disk_that_takes_nothing_is_told_of_the_file_that_was_named(tmp_path: Path) -> None:
+    with (
+        pytest.raises(StorageError, match=f"^{tmp_path}/out.csv: the disk is read-only"),
+        output(tmp_path / "out.csv") as path,
+    ):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+    assert list(tmp_path.iterdir()) == []

@@ -178,6 +178,12 @@ def test_text_ids(folder: Path) -> None:
         (range(1, 41), 3961, {}, "3960 customers are eligible (4000 in the snapshot, 40 seeds left out, 0 suppressed)"),
         (range(1, 41), 3951, {"suppress": tuple(range(41, 51))}, "3950 customers are eligible"),
         (
+            range(1, 4001),
+            100,
+            {},
+            "0 customers are eligible (4000 in the snapshot, 4000 seeds left out, 0 suppressed); the",
+        ),
+        (
             range(1, 41),
             4001,
             {"include_seeds": True},
