@@ -46,7 +46,7 @@ class TrainConfig(Config):
     epochs: int = Field(default=6, ge=1, le=1000)
     """Upper bound on epochs; early stopping may end sooner."""
     epoch_events: int = Field(default=500_000, ge=1000)
-    """Events read in an epoch: an epoch is as long for a million customers as for a thousand."""
+    """Events read in an epoch, at most four times the log's: as long for a million customers as for a thousand."""
     patience: int = Field(default=2, ge=1)
     """Epochs without a better validation loss after which training stops."""
     learning_rate: float = Field(default=2e-3, gt=0, le=1)

@@ -25,7 +25,9 @@ from train.pools import clock, gather, pool, population
 from train.scales import fit_scales
 
 FEWEST_CUSTOMERS = 20
-ALGORITHM = 2
+REPEATS = 4
+"""Most times that an epoch reads a small log over."""
+ALGORITHM = 3
 """Raised when the same settings and data would give other weights, so that a finished model is not reused."""
 
 
@@ -138,7 +140,7 @@ def train_body(
     training = np.sort(shuffled[len(held_out) :])
     lengths = np.minimum(np.diff(log.offsets)[training], sum(config.slice_events) / 2)
     per_step = float(lengths.mean()) * config.slices * min(config.batch_customers, len(training))
-    steps = max(int(config.epoch_events / per_step), 1)
+    steps = max(int(min(config.epoch_events, REPEATS * log.n_events) / per_step), 1)
     with torch.random.fork_rng(devices=[]), _quiet():
         torch.manual_seed(config.seed)
         module = Training(encoder, config, steps)
