@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow.parquet as pq
 import typer
 from scipy.stats import rankdata
 
@@ -67,7 +68,11 @@ def data_folder() -> Path:
 
 
 def write_events(data: Path, out: Path) -> None:
-    """Write the basket lines with their products' department, category and brand, one row an event, to `out`."""
+    """Write the basket lines with their products' department, category and brand, one row an event, to `out`.
+
+    The same bytes every time: they are part of the snapshot's name, and a demonstration that was killed while it wrote
+    them has to end in the same one.
+    """
     products = pl.scan_parquet(data / "products.parquet")
     lines = pl.scan_parquet(data / "transactions.parquet").join(
         products.select("product_id", "department", "product_category", "brand"),
@@ -88,7 +93,8 @@ def write_events(data: Path, out: Path) -> None:
         "coupon_disc",
     )
     with output(out) as path:
-        events.sort("customer_id", "timestamp", maintain_order=True).collect().write_parquet(path)
+        frame = events.sort("customer_id", "timestamp", maintain_order=True).collect().rechunk()
+        pq.write_table(frame.to_arrow(), path, row_group_size=1 << 18)  # polars' groups follow its threads' chunks
 
 
 def set_up(folder: Path) -> Path:

@@ -1,6 +1,9 @@
 """The demonstration: its data, its judgement, and the whole of it on a part of the households."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +44,20 @@ def test_events_hold_every_basket_line_with_its_product(tmp_path: Path) -> None:
     assert events["department"].null_count() == lines.filter(pl.col("product_id").is_in(list(unknown))).height == 4836
     one = events.filter(customer_id=900).sort("timestamp")
     assert one["timestamp"].to_list() == sorted(lines.filter(household_id=900)["transaction_timestamp"].to_list())
+
+
+def test_the_events_are_the_same_bytes_whatever_the_threads(tmp_path: Path) -> None:
+    demo.write_events(demo.data_folder(), tmp_path / "here.parquet")
+    script = (
+        "import sys; from pathlib import Path; from serve.demo import data_folder, write_events;"
+        "write_events(data_folder(), Path(sys.argv[1]))"
+    )
+    for threads in ("1", "3"):
+        there = tmp_path / f"{threads}.parquet"
+        subprocess.run(
+            [sys.executable, "-c", script, there], check=True, env={**os.environ, "POLARS_MAX_THREADS": threads}
+        )
+        assert there.read_bytes() == (tmp_path / "here.parquet").read_bytes()
 
 
 def test_the_judgement() -> None:
