@@ -3,7 +3,7 @@
 A time in microseconds does not fit a float32, so it is kept as day, second of the day and microsecond of the
 second, each exact.
 
-Shapes: S customers, P cells, H hidden width.
+Shapes: S customers, P cells, R recent sums, H hidden width.
 """
 
 import numpy as np
@@ -15,26 +15,27 @@ CLOCK = 8
 
 
 def state_width(encoder: Encoder) -> int:
-    """Width of a stored state: clock, hidden state, pools."""
-    return CLOCK + encoder.hidden + encoder.layout.cells
+    """Width of a stored state: clock, hidden state, recent sums, pools."""
+    return CLOCK + encoder.hidden + encoder.layout.recent + encoder.layout.cells
 
 
 def to_rows(state: State) -> np.ndarray:
     """States as float32 [S, width]."""
     times = [part for column in (2, 3) for part in _split(state.clock[:, column].astype(np.int64))]
     clock = np.stack([state.clock[:, 0], state.clock[:, 1], *times], axis=1)
-    return np.concatenate([clock, state.hidden, state.cells], axis=1, dtype=np.float32, casting="unsafe")
+    return np.concatenate([clock, state.hidden, state.recent, state.cells], axis=1, dtype=np.float32, casting="unsafe")
 
 
 def from_rows(rows: np.ndarray, encoder: Encoder) -> State:
     """The states of float32 rows [S, width]."""
     clock = rows[:, :CLOCK].astype(np.float64)
     first, last = (clock[:, i] * DAY + clock[:, i + 1] * SECOND + clock[:, i + 2] for i in (2, 5))
-    hidden = np.ascontiguousarray(rows[:, CLOCK : CLOCK + encoder.hidden], np.float32)
+    hidden, recent, cells = np.split(rows[:, CLOCK:], np.cumsum([encoder.hidden, encoder.layout.recent]), axis=1)
     return State(
-        rows[:, CLOCK + encoder.hidden :].astype(np.float64),
+        cells.astype(np.float64),
         np.stack([clock[:, 0], clock[:, 1], first, last], axis=1),
-        hidden,
+        recent.astype(np.float64),
+        np.ascontiguousarray(hidden, np.float32),
     )
 
 

@@ -13,13 +13,15 @@ import pytest
 from histories import events, prepared, tiny
 from pydantic import ValidationError
 
+import train.encode
 import train.run
 from configs.errors import DataError
 from configs.reader import faults
 from eventlog.sequences import EventLog
 from store.workspace import Workspace
 from train.config import TrainConfig
-from train.head import communality, fit_head, reliability
+from train.encoder import level_width
+from train.head import Fields, balance, communality, fit_head, reliability, trust, varimax
 from train.module import Training
 
 LONGER = {"epochs": 8, "patience": 8, "epoch_events": 12_000}
@@ -171,9 +173,8 @@ def test_communality_tells_description_from_identity() -> None:
     weighed = np.concatenate([*described, fingerprint], axis=1).astype(np.float32)
     groups = np.repeat([0, 1, 2, 3], [6, 6, 6, 30])
     common = communality(weighed, groups, 0)
-    assert (common[groups < 3] > 0.5).all()
-    assert (common[groups == 3] < 0.05).all()
-    assert len(np.unique(common[groups == 0])) == 1
+    assert all(common[field] > 0.5 for field in range(3))
+    assert common[3] < 0.05
 
 
 def test_a_random_fingerprint_of_each_customer_hardly_moves_the_space(tmp_path: Path) -> None:
@@ -190,13 +191,56 @@ def test_the_head_keeps_similarity_and_no_dimension_dominates() -> None:
     rng = np.random.default_rng(1)
     hidden = rng.standard_normal((500, 6)).astype(np.float32) * [5, 3, 2, 1, 1, 1]
     x = (hidden @ rng.standard_normal((6, 40))).astype(np.float32)
-    fit = fit_head(x, x, x, np.zeros(40, int), np.ones(40, np.float32), 16, 0)
+    fit = fit_head(x, (x, x), Fields(np.zeros(40, int), np.ones(40, bool), 1), {}, 16, 0)
     weighed = np.clip((x - fit.mean) / fit.scale, -4, 4) * fit.weight
-    out = weighed @ fit.projection
+    out = (weighed @ fit.projection)[:, : 16 - level_width(16)]
     np.testing.assert_allclose(out @ out.T, weighed @ weighed.T, atol=0.05 * np.abs(weighed @ weighed.T).max())
     assert fit.explained > 0.99
     spread = out.std(0)
     assert spread.max() < 6 * np.median(spread)
+
+
+def test_no_field_outweighs_another_by_the_number_of_its_values() -> None:
+    rng = np.random.default_rng(2)
+    taste, income = rng.standard_normal((2, 800, 1))
+    parts = [signal + rng.standard_normal((800, size)) for signal, size in ((taste, 60), (taste, 4), (income, 4))]
+    x = np.concatenate(parts, axis=1).astype(np.float32)
+    groups = np.repeat([0, 1, 2], [60, 4, 4])
+    weighed = x * balance(x, groups)
+    largest = [np.linalg.svd(weighed[:, groups == g], compute_uv=False)[0] for g in range(3)]
+    np.testing.assert_allclose(largest, np.sqrt(800), rtol=1e-4)
+    assert (balance(np.zeros((50, 3), np.float32), np.array([0, 0, 1])) == 0).all()
+
+
+def test_noise_crossed_with_a_number_is_not_trusted_for_what_the_number_repeats() -> None:
+    rng = np.random.default_rng(3)
+    amount = rng.standard_normal((1000, 4))
+    noise, crossed = rng.standard_normal((1000, 6)), amount[:, :1] + 0.3 * rng.standard_normal((1000, 6))
+    x = np.concatenate([amount, amount + 0.5 * rng.standard_normal((1000, 4)), noise, crossed], axis=1)
+    reliable = np.repeat([0.9, 0.9, 0.0, 0.9], [4, 4, 6, 6]).astype(np.float32)
+    groups, own = np.repeat([0, 1, 2], [4, 4, 12]), np.repeat([True, False], [14, 6])
+    told = trust((x * reliable).astype(np.float32), reliable, groups, own, 0)
+    assert (told[groups < 2] == 1).all()
+    assert (told[groups == 2] == 0).all()
+
+
+def test_varimax_finds_the_axes_that_the_features_lie_on() -> None:
+    rng = np.random.default_rng(4)
+    simple = np.kron(np.eye(3), np.ones((4, 1))) * [3, 2, 1]
+    turn, _ = np.linalg.qr(rng.standard_normal((3, 3)))
+    found = simple @ turn @ varimax(simple @ turn)
+    assert (np.sort(np.abs(found), axis=1)[:, :2] < 1e-3).all()
+
+
+def test_the_last_dimensions_tell_how_much_a_customer_does(tmp_path: Path) -> None:
+    log, workspace = prepared(events(customers=500), tmp_path)
+    encoder = train.run.run(tiny(epochs=1), log, workspace).encoder
+    everyone = np.arange(log.n_customers)
+    got = encoder.vectors(train.encode.states(encoder, log, everyone, log.offsets[:-1], log.offsets[1:]))
+    level = np.column_stack([got[:, -level_width(encoder.width) :], np.ones(len(got))])
+    count = np.log1p(np.diff(log.offsets))
+    left = count - level @ np.linalg.lstsq(level, count, rcond=None)[0]
+    assert left.var() < 0.05 * count.var()
 
 
 def test_labels_and_unknown_columns_never_enter_training(tmp_path: Path) -> None:

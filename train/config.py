@@ -27,7 +27,7 @@ class TrainConfig(Config):
 
     seed: int = Field(default=0, ge=0)
     """Seed of initial weights, slices and validation customers."""
-    width: int = Field(default=128, ge=16, le=1024, multiple_of=16)
+    width: int = Field(default=192, ge=16, le=1024, multiple_of=16)
     """Width of the customer vector."""
     hidden: int = Field(default=128, ge=16, le=1024, multiple_of=16)
     """Width of the recurrent body (GRU)."""
@@ -62,7 +62,9 @@ class TrainConfig(Config):
     validation_share: float = Field(default=0.05, gt=0, lt=0.5)
     """Share of customers held out to decide when to stop."""
     body_weight: float = Field(default=0.25, ge=0, le=4)
-    """Weight of the recurrent body's state in the customer vector, beside the pools' 1."""
+    """Weight of the recurrent body's state in the customer vector, where a field of the events has 1."""
+    level_weight: float = Field(default=1.5, ge=0, le=10)
+    """Weight of how much and how lately a customer does anything, where a field of the events has 1."""
     head_customers: int = Field(default=6000, ge=100)
     """Customers sampled to fit scales, reliabilities and the projection."""
     accelerator: str = "auto"

@@ -9,7 +9,7 @@ import torch
 from eventlog.sequences import DAY, EventLog
 from train.encoder import Encoder, State, event_tensors
 from train.packing import pack
-from train.pools import clock, gather, pool
+from train.pools import gather, pooled, recent_at
 
 ROUND = 2048
 """Longest run of events of one customer in one pass of the body; longer histories take several, carrying the state."""
@@ -75,9 +75,7 @@ def states(encoder: Encoder, log: EventLog, customers: np.ndarray, begin: np.nda
     """
     events = gather(log, customers, begin, end)
     count = len(customers)
-    return State(
-        pool(encoder.layout, events, count), clock(events, count), hidden_states(encoder, log, customers, begin, end)
-    )
+    return State(*pooled(encoder.layout, events, count), hidden_states(encoder, log, customers, begin, end))
 
 
 def fold(
@@ -85,11 +83,11 @@ def fold(
 ) -> State:
     """States after events begin[i] .. end[i] are added to `state`; those events must be later than what it holds."""
     events = gather(log, customers, begin, end)
-    new = clock(events, len(customers))
+    cells, new, lately = pooled(encoder.layout, events, len(customers))
     first = events.time[np.searchsorted(events.owner, np.arange(len(customers)))]
     same_day = first // DAY == state.clock[:, 3] // DAY
     folded = np.stack(
         [state.clock[:, 0] + new[:, 0], state.clock[:, 1] + new[:, 1] - same_day, state.clock[:, 2], new[:, 3]], axis=1
     )
-    cells = state.cells + pool(encoder.layout, events, len(customers))
-    return State(cells, folded, hidden_states(encoder, log, customers, begin, end, state.hidden))
+    lately += recent_at(state.recent, state.clock[:, 3], new[:, 3])
+    return State(state.cells + cells, folded, lately, hidden_states(encoder, log, customers, begin, end, state.hidden))

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from eventlog.sequences import DAY, HOUR, EventLog
 from train.packing import Packed
-from train.pools import Layout, clock_features, features
+from train.pools import Layout, clock_features, features, recent_at, signed_log
 from train.recurrence import last_states, scan
 from train.scales import Scales, gap_logs
 
@@ -108,10 +108,17 @@ class Body(nn.Module):
         return torch.empty_like(last).index_copy(0, order, last)
 
 
-class Head(nn.Module):
-    """Standardises features [S, F], weighs each by its reliability, projects and normalises to vectors [S, D].
+def level_width(width: int) -> int:
+    """Dimensions of a vector that tell of the level (how much, how lately) alone."""
+    return min(16, width // 8)
 
-    Fitted in closed form (train/head.py); its numbers are buffers, saved with the weights.
+
+class Head(nn.Module):
+    """Standardises features [S, F], weighs each, projects and normalises to vectors [S, D].
+
+    The last dimensions, which hold the level alone, join the others after these were normalised, so that they do not
+    shrink where behaviour is pronounced. Fitted in closed form (train/head.py); its numbers are buffers, saved with
+    the weights.
     """
 
     mean: Tensor
@@ -121,6 +128,7 @@ class Head(nn.Module):
 
     def __init__(self, feature_count: int, width: int) -> None:
         super().__init__()
+        self.behaviour = width - level_width(width)
         self.register_buffer("mean", torch.zeros(feature_count))
         self.register_buffer("scale", torch.ones(feature_count))
         self.register_buffer("weight", torch.ones(feature_count))
@@ -132,7 +140,9 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Unit vectors [S, D] of features [S, F]."""
-        return functional.normalize(self.standardised(x) @ self.projection, dim=1, eps=1e-6)
+        z = self.standardised(x) @ self.projection
+        behaviour = functional.normalize(z[:, : self.behaviour], dim=1, eps=1e-6)
+        return functional.normalize(torch.cat([behaviour, z[:, self.behaviour :]], dim=1), dim=1, eps=1e-6)
 
 
 @dataclass
@@ -143,6 +153,8 @@ class State:
     """float64 [S, P], pools."""
     clock: np.ndarray
     """float64 [S, 4]: events, active days, first and last time."""
+    recent: np.ndarray
+    """float64 [S, R]: recent sums, as they weigh at the last time."""
     hidden: np.ndarray
     """float32 [S, H]."""
 
@@ -163,14 +175,16 @@ class Encoder(nn.Module):
         self.pool_features = len(layout.feature_groups)
         self.head = Head(self.pool_features + hidden, width)
 
-    def features_of_pools(self, cells: np.ndarray, clock: np.ndarray) -> np.ndarray:
-        """Pool features float32 [S, F - H]."""
+    def features_of_pools(self, cells: np.ndarray, clock: np.ndarray, recent: np.ndarray) -> np.ndarray:
+        """Pool features float32 [S, F - H]; how lately is told against the log's last event."""
         pools = features(self.layout, cells, self.prior.cpu().numpy(), self.strength)
-        return np.concatenate([pools, clock_features(clock, self.scales.reference)], axis=1)
+        lately = recent_at(recent, clock[:, 3], self.scales.reference)
+        parts = [pools, clock_features(clock, self.scales.reference), signed_log(lately).astype(np.float32)]
+        return np.concatenate(parts, axis=1)
 
     def features_of(self, state: State) -> np.ndarray:
         """All features float32 [S, F]: pools, clock, hidden state."""
-        return np.concatenate([self.features_of_pools(state.cells, state.clock), state.hidden], axis=1)
+        return np.concatenate([self.features_of_pools(state.cells, state.clock, state.recent), state.hidden], axis=1)
 
     @torch.no_grad()
     def vectors(self, state: State) -> np.ndarray:

@@ -5,6 +5,9 @@ Every event adds to a few cells (one for its value in each field, one for its nu
 features are shares (square roots, Hellinger's transform) and means, both drawn towards the population's by a prior
 of a few events, so that a customer with one event has sensible ones.
 
+How much a customer does, and how lately, is a block of its own, the level: totals, how many different values, the
+clock, and sums that halve in 7, 30 and 90 days (an event weighs half as much a half-life later).
+
 Shapes: E events, N customers, P cells, F features.
 """
 
@@ -19,6 +22,8 @@ from train.config import PoolConfig
 from train.scales import Scales, gap_logs
 
 CLOCK_FEATURES = 5
+HALF_LIVES = (7.0, 30.0, 90.0)
+"""Days in which the recent sums halve: a week's, a month's and a season's habit."""
 Additions = list[tuple[np.ndarray, np.ndarray, np.ndarray | None]]
 """Each (rows into the events, the cells that they add to, amounts or None for 1)."""
 
@@ -57,6 +62,7 @@ class Layout:
         self.scales, self.config = scales, config
         self.blocks: list[Block] = []
         self.groups: list[int] = []
+        self.own: list[bool] = []
         self.cells = 0
         fields, numbers = len(scales.vocabulary), len(scales.edges)
         when, there = fields + numbers, fields + numbers + 1
@@ -74,33 +80,39 @@ class Layout:
         small = [f for f, size in enumerate(kept) if size <= config.crossed_fields]
         parts = _share_out([kept[f] for f in small], config.cells // 8, config.crossed_fields)
         small = [f for f in small if kept[f] <= parts]
-        self.day_parts = {f: self._share(kept[f] * 6, f) for f in small}
-        self.weekends = {f: self._share(kept[f] * 2, f) for f in small}
+        self.day_parts = {f: self._share(kept[f] * 6, f, own=False) for f in small}
+        self.weekends = {f: self._share(kept[f] * 2, f, own=False) for f in small}
         self.crossed = {}
         most = _share_out([kept[f] for f, _ in scales.together], config.cells // 2, config.crossed_values)
         for f, v in scales.together:
             crossed = min(kept[f], most)
             if crossed:
                 counts = self._plain(crossed)
-                self.crossed[f, v] = (self._mean(crossed, counts, f), counts, crossed)
-        self.feature_groups = np.array([*self.groups, *range(fields, fields + numbers), *[when] * CLOCK_FEATURES])
-        """int64 [F]: the field that each pool feature tells of; times and presences are two fields of their own."""
+                self.crossed[f, v] = (self._mean(crossed, counts, f, own=False), counts, crossed)
+        self.recent = len(HALF_LIVES) * (1 + numbers)
+        self.level = fields + numbers + 2
+        level = numbers + fields + CLOCK_FEATURES + self.recent
+        self.feature_groups = np.array([*self.groups, *[self.level] * level])
+        """int64 [F]: the field that each pool feature tells of. Times, presences and the level are fields too."""
+        self.feature_own = np.array([*self.own, *[True] * level])
+        """bool [F]: whether the feature tells of its field alone, and is not crossed with another."""
 
     def _plain(self, size: int) -> int:
         start = self.cells
         self.cells += size
         return start
 
-    def _share(self, size: int, group: int) -> int:
-        start = self._plain(size)
-        self.blocks.append(Block("share", start, size))
-        self.groups += [group] * size
-        return start
+    def _share(self, size: int, group: int, own: bool = True) -> int:
+        return self._block("share", size, group, own)
 
-    def _mean(self, size: int, weights: int, group: int) -> int:
+    def _mean(self, size: int, weights: int, group: int, own: bool = True) -> int:
+        return self._block("mean", size, group, own, weights)
+
+    def _block(self, kind: Literal["share", "mean"], size: int, group: int, own: bool, weights: int = -1) -> int:
         start = self._plain(size)
-        self.blocks.append(Block("mean", start, size, weights))
+        self.blocks.append(Block(kind, start, size, weights))
         self.groups += [group] * size
+        self.own += [own] * size
         return start
 
 
@@ -214,9 +226,16 @@ def features(layout: Layout, cells: np.ndarray, prior: np.ndarray, strength: flo
         if not own:  # mean and mean square: the second becomes a deviation
             mean = np.stack([mean[:, 0], np.sqrt(np.maximum(mean[:, 1] - mean[:, 0] ** 2, 0))], axis=1)
         columns.append(mean)
-    totals = cells[:, layout.totals]
-    columns.append(np.copysign(np.log1p(np.abs(totals)), totals))
+    columns.append(signed_log(cells[:, layout.totals]))
+    for start, size in zip(layout.fields, layout.kept, strict=True):
+        columns.append(np.log1p((cells[:, start : start + size] > 0).sum(1, keepdims=True)))
     return np.concatenate(columns, axis=1).astype(np.float32)
+
+
+def signed_log(amounts: np.ndarray) -> np.ndarray:
+    """Sign times log(1 + size) of amounts, of any shape."""
+    logs: np.ndarray = np.copysign(np.log1p(np.abs(amounts)), amounts)
+    return logs
 
 
 def clock_features(clock: np.ndarray, reference: int) -> np.ndarray:
@@ -250,3 +269,32 @@ def clock(events: Events, customers: int) -> np.ndarray:
     new_day[1:] = (day[1:] != day[:-1]) | (events.owner[1:] != events.owner[:-1])
     days = np.bincount(events.owner, new_day, minlength=customers)
     return np.stack([count, days, events.time[last - count + 1], events.time[last]], axis=1).astype(np.float64)
+
+
+def recent(layout: Layout, events: Events, customers: int, last: np.ndarray) -> np.ndarray:
+    """Recent sums float64 [N, R]: per half-life, events and totals of each number, as they weigh at `last` [N].
+
+    An event weighs half as much a half-life later, so `recent_at` moves the sums on and new events add to them.
+    """
+    age = (last[events.owner] - events.time) / DAY
+    amounts = np.nan_to_num(events.values.astype(np.float64)) / np.asarray(layout.scales.units)
+    columns = []
+    for half_life in HALF_LIVES:
+        weight = 0.5 ** (age / half_life)
+        columns.append(np.bincount(events.owner, weight, minlength=customers))
+        columns += [np.bincount(events.owner, weight * amount, minlength=customers) for amount in amounts.T]
+    return np.stack(columns, axis=1)
+
+
+def recent_at(sums: np.ndarray, since: np.ndarray, until: np.ndarray | int) -> np.ndarray:
+    """Recent sums [N, R] as they weighed at the times `since` [N], weighed for `until` (one time, or [N])."""
+    days = np.maximum(until - since, 0) / DAY
+    each = sums.shape[1] // len(HALF_LIVES)
+    faded: np.ndarray = sums * 0.5 ** (days[:, None] / np.repeat(HALF_LIVES, each))
+    return faded
+
+
+def pooled(layout: Layout, events: Events, customers: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pools [N, P], clock [N, 4] and recent sums [N, R] of events."""
+    times = clock(events, customers)
+    return pool(layout, events, customers), times, recent(layout, events, customers, times[:, 3])

@@ -20,14 +20,14 @@ from train.artifact import KIND, VERSION, Model, new_encoder, write_model
 from train.config import TrainConfig
 from train.encode import length_buckets, states, torch_threads
 from train.encoder import Encoder
-from train.head import RELIABLE_EVENTS, fit_head, reliability, standardisation
-from train.pools import clock, gather, pool, population
+from train.head import BODY, FEWEST_HALVES, RELIABLE_EVENTS, Fields, fit_head, reliability, standardisation
+from train.pools import gather, pooled, population
 from train.scales import fit_scales
 
 FEWEST_CUSTOMERS = 20
 REPEATS = 4
 """Most times that an epoch reads a small log over."""
-ALGORITHM = 3
+ALGORITHM = 4
 """Raised when the same settings and data would give other weights, so that a finished model is not reused."""
 
 
@@ -66,32 +66,35 @@ def initial_encoder(config: TrainConfig, log: EventLog, sample: np.ndarray, prog
     with progress.task("Learning scales", len(sample)) as advance, torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         encoder = new_encoder(fit_scales(log, config), config)
-        cells, clocks = pooled(encoder, log, sample, log.offsets[sample], log.offsets[sample + 1])
-        encoder.prior.copy_(torch.from_numpy(population(encoder.layout, cells)))
-        whole = encoder.features_of_pools(cells, clocks)
+        pools = pooled_histories(encoder, log, sample, log.offsets[sample], log.offsets[sample + 1])
+        encoder.prior.copy_(torch.from_numpy(population(encoder.layout, pools[0])))
+        whole = encoder.features_of_pools(*pools)
         mean, scale = standardisation(whole)
         encoder.head.mean[: whole.shape[1]] = torch.from_numpy(mean)
         encoder.head.scale[: whole.shape[1]] = torch.from_numpy(scale)
         begin, middle, end, long = halves(log, sample)
-        if len(long) >= 32:
+        if len(long) >= FEWEST_HALVES:
             parts = [
-                encoder.features_of_pools(*pooled(encoder, log, long, a, b))
+                encoder.features_of_pools(*pooled_histories(encoder, log, long, a, b))
                 for a, b in ((begin, middle), (middle, end))
             ]
-            encoder.head.weight[: whole.shape[1]] = torch.from_numpy(reliability(*parts))
+            level = encoder.layout.feature_groups == encoder.layout.level
+            weight = np.where(level, 1, reliability(*parts)).astype(np.float32)
+            encoder.head.weight[: whole.shape[1]] = torch.from_numpy(weight)
         advance(len(sample))
     return encoder
 
 
-def pooled(
+def pooled_histories(
     encoder: Encoder, log: EventLog, customers: np.ndarray, begin: np.ndarray, end: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pools [S, P] and clocks [S, 4] of the given events, read in bounded memory."""
-    cells, clocks = np.empty((len(customers), encoder.layout.cells)), np.empty((len(customers), 4))
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pools [S, P], clocks [S, 4] and recent sums [S, R] of the given events, read in bounded memory."""
+    layout, count = encoder.layout, len(customers)
+    cells, clocks, recents = np.empty((count, layout.cells)), np.empty((count, 4)), np.empty((count, layout.recent))
     for part in length_buckets(end - begin):
         events = gather(log, customers[part], begin[part], end[part])
-        cells[part], clocks[part] = pool(encoder.layout, events, len(part)), clock(events, len(part))
-    return cells, clocks
+        cells[part], clocks[part], recents[part] = pooled(layout, events, len(part))
+    return cells, clocks, recents
 
 
 def halves(log: EventLog, sample: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -117,9 +120,10 @@ def fit_whole_head(
                 advance(len(part))
             read.append(rows)
     whole, early, late = read
-    emphasis = np.ones(whole.shape[1], np.float32)
-    emphasis[encoder.pool_features :] = config.body_weight
-    fit = fit_head(whole, early, late, encoder.layout.feature_groups, emphasis, config.width, config.seed)
+    layout, body = encoder.layout, np.full(encoder.hidden, BODY)
+    fields = Fields(np.append(layout.feature_groups, body), np.append(layout.feature_own, body == BODY), layout.level)
+    emphasis = {layout.level: config.level_weight, BODY: config.body_weight}
+    fit = fit_head(whole, (early, late), fields, emphasis, config.width, config.seed)
     for name in ("mean", "scale", "weight", "projection"):
         getattr(encoder.head, name).copy_(torch.from_numpy(getattr(fit, name)))
     return fit.explained

@@ -18,7 +18,7 @@ from eventlog.sequences import EventLog
 from train.config import TrainConfig
 from train.encoder import Encoder, EventTensors, event_tensors
 from train.packing import Packed, pack
-from train.pools import clock, gather, pool
+from train.pools import gather, pooled
 
 POSITIONS = 2048
 """Most next events predicted in a batch: enough for a gradient, and output layers are the dearest part."""
@@ -120,4 +120,4 @@ def whole_pools(log: EventLog, encoder: Encoder, customers: np.ndarray) -> np.nd
     end = log.offsets[customers + 1]
     begin = np.maximum(log.offsets[customers], end - 20_000)
     events = gather(log, customers, begin, end)
-    return encoder.features_of_pools(pool(encoder.layout, events, len(customers)), clock(events, len(customers)))
+    return encoder.features_of_pools(*pooled(encoder.layout, events, len(customers)))
