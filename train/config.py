@@ -63,7 +63,7 @@ class TrainConfig(Config):
     """Share of customers held out to decide when to stop."""
     body_weight: float = Field(default=0.25, ge=0, le=4)
     """Weight of the recurrent body's state in the customer vector, where a field of the events has 1."""
-    level_weight: float = Field(default=1.5, ge=0, le=10)
+    level_weight: float = Field(default=1.0, ge=0, le=10)
     """Weight of how much and how lately a customer does anything, where a field of the events has 1."""
     head_customers: int = Field(default=6000, ge=100)
     """Customers sampled to fit scales, reliabilities and the projection."""
