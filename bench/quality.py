@@ -32,10 +32,16 @@ def main() -> None:
     parser.add_argument("--yardstick", type=Path, required=True)
     parser.add_argument("--home", type=Path, required=True, help="vectors are kept here; a second call resumes")
     parser.add_argument("--peer", type=Path, help="interpreter of an environment with pytorch-lifestream")
-    parser.add_argument("--datasets", nargs="+", default=sorted(AMOUNT))
+    parser.add_argument("--datasets", nargs="+", default=sorted(AMOUNT), choices=sorted(AMOUNT))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=6, help="epochs of the peer")
     given = parser.parse_args()
+    if given.seeds < 1:
+        parser.error(f"--seeds {given.seeds}: at least 1")
+    if not (given.yardstick / "probe.py").is_file():
+        parser.error(f"--yardstick {given.yardstick}: no yardstick there (expected probe.py)")
+    if given.peer and not given.peer.is_file():
+        parser.error(f"--peer {given.peer}: there is no such interpreter")
     set_threads(1)
     yardstick = Yardstick.at(given.yardstick, given.home / "variants")
     maker = Maker(yardstick, given.home, given.peer, given.epochs)
