@@ -20,9 +20,10 @@ from configs.reader import faults
 from eventlog.sequences import EventLog
 from store.workspace import Workspace
 from train.config import TrainConfig
-from train.encoder import level_width
-from train.head import Fields, balance, communality, fit_head, reliability, trust, varimax
+from train.encoder import Parts
+from train.head import Fields, fit_head, varimax
 from train.module import Training
+from train.trust import balance, communality, reliability, trust
 
 LONGER = {"epochs": 8, "patience": 8, "epoch_events": 12_000}
 CHILD = """
@@ -193,7 +194,7 @@ def test_the_head_keeps_similarity_and_no_dimension_dominates() -> None:
     x = (hidden @ rng.standard_normal((6, 40))).astype(np.float32)
     fit = fit_head(x, (x, x), Fields(np.zeros(40, int), np.ones(40, bool), 1), {}, 16, 0)
     weighed = np.clip((x - fit.mean) / fit.scale, -4, 4) * fit.weight
-    out = (weighed @ fit.projection)[:, : 16 - level_width(16)]
+    out = (weighed @ fit.projection)[:, : Parts.of(16).behaviour]
     np.testing.assert_allclose(out @ out.T, weighed @ weighed.T, atol=0.05 * np.abs(weighed @ weighed.T).max())
     assert fit.explained > 0.99
     spread = out.std(0)
@@ -237,7 +238,9 @@ def test_the_last_dimensions_tell_how_much_a_customer_does(tmp_path: Path) -> No
     encoder = train.run.run(tiny(epochs=1), log, workspace).encoder
     everyone = np.arange(log.n_customers)
     got = encoder.vectors(train.encode.states(encoder, log, everyone, log.offsets[:-1], log.offsets[1:]))
-    level = np.column_stack([got[:, -level_width(encoder.width) :], np.ones(len(got))])
+    parts = Parts.of(encoder.width)
+    level = got[:, parts.behaviour : parts.behaviour + parts.level]
+    level = np.column_stack([level, np.ones(len(got))])
     count = np.log1p(np.diff(log.offsets))
     left = count - level @ np.linalg.lstsq(level, count, rcond=None)[0]
     assert left.var() < 0.05 * count.var()

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from eventlog.sequences import DAY, EventLog
+from eventlog.sequences import EventLog
 from train.encoder import Encoder, State, event_tensors
 from train.packing import pack
-from train.pools import gather, pooled, recent_at
+from train.pools import gather, joined, pooled
 
 ROUND = 2048
 """Longest run of events of one customer in one pass of the body; longer histories take several, carrying the state."""
@@ -83,11 +83,7 @@ def fold(
 ) -> State:
     """States after events begin[i] .. end[i] are added to `state`; those events must be later than what it holds."""
     events = gather(log, customers, begin, end)
-    cells, new, lately = pooled(encoder.layout, events, len(customers))
     first = events.time[np.searchsorted(events.owner, np.arange(len(customers)))]
-    same_day = first // DAY == state.clock[:, 3] // DAY
-    folded = np.stack(
-        [state.clock[:, 0] + new[:, 0], state.clock[:, 1] + new[:, 1] - same_day, state.clock[:, 2], new[:, 3]], axis=1
-    )
-    lately += recent_at(state.recent, state.clock[:, 3], new[:, 3])
-    return State(state.cells + cells, folded, lately, hidden_states(encoder, log, customers, begin, end, state.hidden))
+    new = pooled(encoder.layout, events, len(customers))
+    pools = joined((state.cells, state.clock, state.recent), new, first)
+    return State(*pools, hidden_states(encoder, log, customers, begin, end, state.hidden))

@@ -108,17 +108,32 @@ class Body(nn.Module):
         return torch.empty_like(last).index_copy(0, order, last)
 
 
-def level_width(width: int) -> int:
-    """Dimensions of a vector that tell of the level (how much, how lately) alone."""
-    return min(16, width // 8)
+@dataclass(frozen=True)
+class Parts:
+    """How the dimensions of a vector are shared out, in this order."""
+
+    behaviour: int
+    """Principal directions of all features, rotated."""
+    level: int
+    """How much and how lately, alone."""
+    selected: int
+    """Single features, as they are."""
+    forecasts: int
+    """What is expected of the next weeks."""
+
+    @classmethod
+    def of(cls, width: int) -> "Parts":
+        """The parts of a vector `width` wide."""
+        level, selected, forecasts = min(16, width // 12), min(40, width // 5), min(24, width // 8)
+        return cls(width - level - selected - forecasts, level, selected, forecasts)
 
 
 class Head(nn.Module):
     """Standardises features [S, F], weighs each, projects and normalises to vectors [S, D].
 
-    The last dimensions, which hold the level alone, join the others after these were normalised, so that they do not
-    shrink where behaviour is pronounced. Fitted in closed form (train/head.py); its numbers are buffers, saved with
-    the weights.
+    Level, selected features and forecasts join the behaviour after it was normalised, so that they do not shrink where
+    behaviour is pronounced. Fitted in closed form (train/head.py, train/forecast.py); its numbers are buffers, saved
+    with the weights.
     """
 
     mean: Tensor
@@ -128,7 +143,7 @@ class Head(nn.Module):
 
     def __init__(self, feature_count: int, width: int) -> None:
         super().__init__()
-        self.behaviour = width - level_width(width)
+        self.behaviour = Parts.of(width).behaviour
         self.register_buffer("mean", torch.zeros(feature_count))
         self.register_buffer("scale", torch.ones(feature_count))
         self.register_buffer("weight", torch.ones(feature_count))
@@ -175,12 +190,14 @@ class Encoder(nn.Module):
         self.pool_features = len(layout.feature_groups)
         self.head = Head(self.pool_features + hidden, width)
 
-    def features_of_pools(self, cells: np.ndarray, clock: np.ndarray, recent: np.ndarray) -> np.ndarray:
-        """Pool features float32 [S, F - H]; how lately is told against the log's last event."""
+    def features_of_pools(
+        self, cells: np.ndarray, clock: np.ndarray, recent: np.ndarray, reference: int | None = None
+    ) -> np.ndarray:
+        """Pool features float32 [S, F - H]; how lately is told against `reference`, by default the log's last event."""
+        reference = self.scales.reference if reference is None else reference
         pools = features(self.layout, cells, self.prior.cpu().numpy(), self.strength)
-        lately = recent_at(recent, clock[:, 3], self.scales.reference)
-        parts = [pools, clock_features(clock, self.scales.reference), signed_log(lately).astype(np.float32)]
-        return np.concatenate(parts, axis=1)
+        lately = signed_log(recent_at(recent, clock[:, 3], reference)).astype(np.float32)
+        return np.concatenate([pools, clock_features(clock, reference), lately], axis=1)
 
     def features_of(self, state: State) -> np.ndarray:
         """All features float32 [S, F]: pools, clock, hidden state."""

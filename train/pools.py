@@ -66,7 +66,7 @@ class Layout:
         self.cells = 0
         fields, numbers = len(scales.vocabulary), len(scales.edges)
         when, there = fields + numbers, fields + numbers + 1
-        most = _share_out(scales.vocabulary, config.cells, config.values + 2)
+        most = share_out(scales.vocabulary, config.cells, config.values + 2)
         kept = [min(size, most) for size in scales.vocabulary]
         self.kept = kept
         self.fields = [self._share(size, f) for f, size in enumerate(kept)]
@@ -78,12 +78,12 @@ class Layout:
         self.moments = [self._mean(2, self._plain(1), fields + v) for v in range(numbers)]
         self.totals = [self._plain(1) for _ in scales.edges]
         small = [f for f, size in enumerate(kept) if size <= config.crossed_fields]
-        parts = _share_out([kept[f] for f in small], config.cells // 8, config.crossed_fields)
+        parts = share_out([kept[f] for f in small], config.cells // 8, config.crossed_fields)
         small = [f for f in small if kept[f] <= parts]
         self.day_parts = {f: self._share(kept[f] * 6, f, own=False) for f in small}
         self.weekends = {f: self._share(kept[f] * 2, f, own=False) for f in small}
         self.crossed = {}
-        most = _share_out([kept[f] for f, _ in scales.together], config.cells // 2, config.crossed_values)
+        most = share_out([kept[f] for f, _ in scales.together], config.cells // 2, config.crossed_values)
         for f, v in scales.together:
             crossed = min(kept[f], most)
             if crossed:
@@ -116,7 +116,7 @@ class Layout:
         return start
 
 
-def _share_out(sizes: Sequence[int], budget: int, most: int) -> int:
+def share_out(sizes: Sequence[int], budget: int, most: int) -> int:
     """The largest cap, at most `most`, under which the capped sizes add up to no more than `budget`."""
     for cap in range(most, 0, -1):
         if sum(min(size, cap) for size in sizes) <= budget:
@@ -298,3 +298,17 @@ def pooled(layout: Layout, events: Events, customers: int) -> tuple[np.ndarray, 
     """Pools [N, P], clock [N, 4] and recent sums [N, R] of events."""
     times = clock(events, customers)
     return pool(layout, events, customers), times, recent(layout, events, customers, times[:, 3])
+
+
+def joined(
+    before: tuple[np.ndarray, np.ndarray, np.ndarray], new: tuple[np.ndarray, np.ndarray, np.ndarray], first: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pools, clock and recent sums of earlier and of new events together; the first new ones are at `first` [N].
+
+    Where `before` is of no events at all, its clock is all 0.
+    """
+    (cells, was, lately), (added, now, recently) = before, new
+    same_day = (was[:, 0] > 0) & (first // DAY == was[:, 3] // DAY)
+    begun = np.where(was[:, 0] > 0, was[:, 2], now[:, 2])
+    times = np.stack([was[:, 0] + now[:, 0], was[:, 1] + now[:, 1] - same_day, begun, now[:, 3]], axis=1)
+    return cells + added, times, recently + recent_at(lately, was[:, 3], now[:, 3])

@@ -19,15 +19,17 @@ from store.workspace import Workspace
 from train.artifact import KIND, VERSION, Model, new_encoder, write_model
 from train.config import TrainConfig
 from train.encode import length_buckets, states, torch_threads
-from train.encoder import Encoder
-from train.head import BODY, FEWEST_HALVES, RELIABLE_EVENTS, Fields, fit_head, reliability, standardisation
+from train.encoder import Encoder, Parts
+from train.forecast import fit_forecasts, weighed
+from train.head import BODY, FEWEST_HALVES, RELIABLE_EVENTS, Fields, fit_head, standardisation
 from train.pools import gather, pooled, population
 from train.scales import fit_scales
+from train.trust import reliability
 
 FEWEST_CUSTOMERS = 20
 REPEATS = 4
 """Most times that an epoch reads a small log over."""
-ALGORITHM = 4
+ALGORITHM = 5
 """Raised when the same settings and data would give other weights, so that a finished model is not reused."""
 
 
@@ -126,7 +128,21 @@ def fit_whole_head(
     fit = fit_head(whole, (early, late), fields, emphasis, config.width, config.seed)
     for name in ("mean", "scale", "weight", "projection"):
         getattr(encoder.head, name).copy_(torch.from_numpy(getattr(fit, name)))
+    add_forecasts(log, encoder, sample, whole, progress)
     return fit.explained
+
+
+def add_forecasts(log: EventLog, encoder: Encoder, sample: np.ndarray, whole: np.ndarray, progress: Progress) -> None:
+    """Fit the dimensions that tell what comes next; `whole` [S, F] are features of the sampled customers' histories."""
+    parts, pools = Parts.of(encoder.width), encoder.pool_features
+    if not parts.forecasts:
+        return
+    directions = encoder.head.projection[:pools, : parts.behaviour + parts.level].numpy().astype(np.float64)
+    with progress.task("Reading what came next", 1) as advance:
+        now = weighed(encoder, whole[:, :pools]) @ directions
+        mixture = fit_forecasts(encoder, log, sample, directions, now, parts.forecasts)
+        encoder.head.projection[:pools, -parts.forecasts :] = torch.from_numpy(directions @ mixture).float()
+        advance(1)
 
 
 def train_body(
