@@ -1,21 +1,25 @@
 """Everyone to vectors and states, in memory that does not grow with the population."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from configs.errors import ConflictError, storage_errors
-from configs.progress import SILENT, Progress
+from configs.errors import storage_errors
+from configs.progress import SILENT, Advance, Progress
 from embed.artifact import KIND, VERSION, Embeddings, write_embeddings
 from embed.config import EmbedConfig
 from embed.state import state_width, to_rows
+from eventlog.recode import recoded
 from eventlog.sequences import EventLog
 from store.artifact import key_of, stands
 from store.threads import set_threads
 from train.artifact import Model
 from train.encode import length_buckets, states, torch_threads
+from train.encoder import Encoder
 
 
 def embeddings_key(model: Model, log: EventLog) -> str:
@@ -32,41 +36,58 @@ def run(config: EmbedConfig, model: Model, log: EventLog, folder: Path, progress
     key = embeddings_key(model, log)
     if stands(folder, KIND, VERSION, key):
         return Embeddings.load(folder, deep=False)
-    if model.schema != log.schema:
-        raise ConflictError(
-            f"model {model.key} was trained on other fields or dictionaries than log {log.key} has; "
-            "train a model on this log"
-        )
+    log = recoded(log, model.schema)
     set_threads()
+    with room(folder, log.n_customers, model) as (vectors, carried), torch_threads(config.threads):
+        with progress.task("Embedding", log.n_events) as advance:
+            embed_whole(config, model, log, np.arange(log.n_customers), vectors, carried, advance)
+        parents = {"eventlog": log.key, "model": model.key}
+        return write_embeddings(folder, key, log.customers, vectors, carried, parents)
+
+
+@contextmanager
+def room(folder: Path, customers: int, model: Model) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Float32 arrays on disk beside `folder` for vectors [n, d] and states [n, s], gone afterwards."""
     work = folder.with_name(f".{folder.name}.work")
     with storage_errors(folder):
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         try:
-            vectors = _room(work / "vectors", log.n_customers, model.width)
-            carried = _room(work / "states", log.n_customers, state_width(model.encoder))
-            with torch_threads(config.threads):
-                _embed(config, model, log, vectors, carried, progress)
-            parents = {"eventlog": log.key, "model": model.key}
-            return write_embeddings(folder, key, log.customers, vectors, carried, parents)
+            widths = {"vectors": model.width, "states": state_width(model.encoder)}
+            vectors, carried = (
+                np.memmap(work / name, np.float32, mode="w+", shape=(customers, width))
+                for name, width in widths.items()
+            )
+            yield vectors, carried
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
 
-def _room(path: Path, rows: int, width: int) -> np.ndarray:
-    """A float32 array [rows, width] on disk."""
-    return np.memmap(path, np.float32, mode="w+", shape=(rows, width))
-
-
-def _embed(
-    config: EmbedConfig, model: Model, log: EventLog, vectors: np.ndarray, carried: np.ndarray, progress: Progress
+def embed_whole(
+    config: EmbedConfig,
+    model: Model,
+    log: EventLog,
+    customers: np.ndarray,
+    vectors: np.ndarray,
+    carried: np.ndarray,
+    advance: Advance,
 ) -> None:
-    """Fill vectors [n, d] and states [n, s], similar lengths together, on the best device at hand."""
+    """Fill the rows of some customers (positions in the log) from their whole histories, similar lengths together."""
+    with best_device(model) as encoder:
+        lengths = np.diff(log.offsets)[customers]
+        for part in length_buckets(lengths, config.batch_events):
+            who = customers[part]
+            state = states(encoder, log, who, log.offsets[who], log.offsets[who + 1])
+            vectors[who] = encoder.vectors(state)
+            carried[who] = to_rows(state)
+            advance(int(lengths[part].sum()))
+
+
+@contextmanager
+def best_device(model: Model) -> Iterator[Encoder]:
+    """The encoder on a GPU where there is one, and back on the CPU afterwards."""
     encoder = model.encoder.to("cuda" if torch.cuda.is_available() else "cpu")
-    with progress.task("Embedding", log.n_events) as advance:
-        for customers in length_buckets(np.diff(log.offsets), config.batch_events):
-            state = states(encoder, log, customers, log.offsets[customers], log.offsets[customers + 1])
-            vectors[customers] = encoder.vectors(state)
-            carried[customers] = to_rows(state)
-            advance(int((log.offsets[customers + 1] - log.offsets[customers]).sum()))
-    encoder.to("cpu")
+    try:
+        yield encoder
+    finally:
+        encoder.to("cpu")

@@ -28,15 +28,20 @@ def to_rows(state: State) -> np.ndarray:
 
 def from_rows(rows: np.ndarray, encoder: Encoder) -> State:
     """The states of float32 rows [S, width]."""
-    clock = rows[:, :CLOCK].astype(np.float64)
-    first, last = (clock[:, i] * DAY + clock[:, i + 1] * SECOND + clock[:, i + 2] for i in (2, 5))
     hidden, recent, cells = np.split(rows[:, CLOCK:], np.cumsum([encoder.hidden, encoder.layout.recent]), axis=1)
     return State(
         cells.astype(np.float64),
-        np.stack([clock[:, 0], clock[:, 1], first, last], axis=1),
+        stored_clock(rows),
         recent.astype(np.float64),
         np.ascontiguousarray(hidden, np.float32),
     )
+
+
+def stored_clock(rows: np.ndarray) -> np.ndarray:
+    """The clocks float64 [S, 4] in the rows of states: events, active days, first and last time in microseconds."""
+    clock = rows[:, :CLOCK].astype(np.float64)
+    first, last = (clock[:, i] * DAY + clock[:, i + 1] * SECOND + clock[:, i + 2] for i in (2, 5))
+    return np.stack([clock[:, 0], clock[:, 1], first, last], axis=1)
 
 
 def _split(time: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

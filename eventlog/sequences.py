@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import polars as pl
@@ -58,6 +58,13 @@ class Schema:
         return cls(body["customer_type"], fields, tuple(body["numeric"]))
 
 
+class Rows(Protocol):
+    """A matrix that is read by rows: an array, a map of a file, or one translated as it is read."""
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        """Some rows, as an array or what becomes one."""
+
+
 @dataclass(frozen=True)
 class EventLog:
     """A prepared event log, its arrays mapped from disk and read-only."""
@@ -70,7 +77,7 @@ class EventLog:
     """[n] ids, Int64 or String, ascending and unique; row i is customer i in every array of every stage."""
     offsets: np.ndarray
     """int64 [n + 1]; the events of customer i are offsets[i] to offsets[i + 1]."""
-    codes: np.ndarray
+    codes: Rows
     """uint16 [e, c]; see ABSENT and OTHER."""
     values: np.ndarray
     """float32 [e, v] in the source's own units, NaN where absent."""

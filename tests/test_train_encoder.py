@@ -1,9 +1,9 @@
 """What must hold of every vector: it depends on the customer's own events and on nothing else."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 import torch
 from histories import events, prepared, tiny
@@ -134,11 +134,11 @@ def test_embedding_everyone_writes_the_vectors_of_each(made: tuple[EventLog, Wor
 
 
 def test_a_log_with_other_fields_is_refused(made: tuple[EventLog, Workspace, Model], tmp_path: Path) -> None:
-    _, _, model = made
-    renamed = events().with_columns(kind=pl.col("kind").str.replace("kind", "sort"))
-    log, _ = prepared(renamed, tmp_path)
-    with pytest.raises(ConflictError, match="other fields or dictionaries"):
-        embed.run.run(EmbedConfig(), model, log, tmp_path / "embeddings")
+    log, _, model = made
+    fields = tuple(replace(field, name=f"my_{field.name}") for field in log.schema.categorical)
+    other = replace(log, key="other", schema=replace(log.schema, categorical=fields))
+    with pytest.raises(ConflictError, match="categorical fields: my_kind, my_noise; the model's: kind, noise"):
+        embed.run.run(EmbedConfig(), model, other, tmp_path / "embeddings")
     assert not (tmp_path / "embeddings").exists()
 
 

@@ -1,0 +1,127 @@
+"""Embeddings of a log that has grown, from those of the log before it: cost follows the new events.
+
+A customer without new events keeps row and vector. One with later events alone has them folded into the carried
+state. One whose history changed otherwise (a late event, an event that is gone, one at the very time of the last
+known) is replayed from the start, as a new customer is. The result equals embedding everyone again within 1e-5. Logs
+only grow: an event that was exchanged for another one at the same place goes unnoticed.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from configs.errors import ConflictError
+from configs.progress import SILENT, Advance, Progress
+from embed.artifact import KIND, VERSION, Embeddings, write_embeddings
+from embed.config import EmbedConfig
+from embed.run import best_device, embed_whole, room
+from embed.state import from_rows, stored_clock, to_rows
+from eventlog.recode import recoded
+from eventlog.sequences import EventLog
+from store.artifact import key_of, stands
+from store.threads import set_threads
+from train.artifact import Model
+from train.encode import fold, length_buckets, torch_threads
+
+COPIED = 1 << 14
+"""Rows copied at once."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Which customers of a log changed since embeddings were made; positions in the log."""
+
+    row: np.ndarray
+    """int64 [n]: the customer's row in those embeddings, -1 for a new one."""
+    known: np.ndarray
+    """int64 [n]: events that its state holds."""
+    same: np.ndarray
+    """int64: customers without a change."""
+    later: np.ndarray
+    """int64: customers with later events alone."""
+    replay: np.ndarray
+    """int64: customers whose history is to be read from the start."""
+
+
+def run(
+    config: EmbedConfig, model: Model, log: EventLog, previous: Embeddings, folder: Path, progress: Progress = SILENT
+) -> Embeddings:
+    """Embed every customer of `log`, with `previous` embeddings of the same model where they still hold.
+
+    Customers that are no longer in the log are left out. Raises ConflictError where `previous` is of another model or
+    the log has other fields than the model, StorageError on a full disk.
+    """
+    key = key_of(KIND, VERSION, model.key, log.key, "refresh", previous.key)
+    if stands(folder, KIND, VERSION, key):
+        return Embeddings.load(folder, deep=False)
+    if previous.manifest.parents.get("model") != model.key:
+        raise ConflictError(
+            f"{previous.folder}: vectors of model {previous.manifest.parents.get('model')}, not of {model.key}; "
+            "embed everyone with this model first"
+        )
+    log = recoded(log, model.schema)
+    set_threads()
+    changes = changes_since(previous, log)
+    with room(folder, log.n_customers, model) as (vectors, carried), torch_threads(config.threads):
+        _copy(changes, previous, vectors, carried)
+        read = np.diff(log.offsets)
+        work = int((read - changes.known)[changes.later].sum() + read[changes.replay].sum())
+        with progress.task("Refreshing", work) as advance:
+            _fold(config, model, log, changes, previous, (vectors, carried), advance)
+            embed_whole(config, model, log, changes.replay, vectors, carried, advance)
+        counts = {"unchanged": len(changes.same), "folded": len(changes.later), "replayed": len(changes.replay)}
+        parents = {"eventlog": log.key, "model": model.key, "previous": previous.key}
+        return write_embeddings(folder, key, log.customers, vectors, carried, parents, counts)
+
+
+def changes_since(previous: Embeddings, log: EventLog) -> Changes:
+    """Tell what became of each customer of the log since `previous`."""
+    row = previous.rows_of(log.customers)
+    clock = np.zeros((log.n_customers, 4))
+    old = np.flatnonzero(row >= 0)
+    for start in range(0, len(old), COPIED):
+        part = old[start : start + COPIED]
+        clock[part] = stored_clock(previous.states[row[part]])
+    known, first, last = (clock[:, i].astype(np.int64) for i in (0, 2, 3))
+    begin, end = log.offsets[:-1], log.offsets[1:]
+    count = end - begin
+    inside = (row >= 0) & (known > 0) & (known <= count)
+    inside &= np.asarray(log.time[begin]) == first
+    at_last = np.asarray(log.time[np.where(inside, begin + known - 1, begin)])
+    inside &= at_last == last
+    grown = inside & (count > known)
+    after = np.asarray(log.time[np.where(grown, begin + known, begin)])
+    later = grown & (after > last)  # as many events up to the last known one as the state holds: none came late
+    same = inside & (count == known)
+    places = [np.flatnonzero(mask) for mask in (same, later, ~same & ~later)]
+    return Changes(row, known, *places)
+
+
+def _copy(changes: Changes, previous: Embeddings, vectors: np.ndarray, carried: np.ndarray) -> None:
+    for start in range(0, len(changes.same), COPIED):
+        part = changes.same[start : start + COPIED]
+        vectors[part] = previous.vectors[changes.row[part]]
+        carried[part] = previous.states[changes.row[part]]
+
+
+def _fold(
+    config: EmbedConfig,
+    model: Model,
+    log: EventLog,
+    changes: Changes,
+    previous: Embeddings,
+    into: tuple[np.ndarray, np.ndarray],
+    advance: Advance,
+) -> None:
+    """Fill the rows of customers with later events alone."""
+    vectors, carried = into
+    since, until = (log.offsets[:-1] + changes.known)[changes.later], log.offsets[1:][changes.later]
+    with best_device(model) as encoder:
+        for part in length_buckets(until - since, config.batch_events):
+            who = changes.later[part]
+            state = from_rows(previous.states[changes.row[who]], encoder)
+            state = fold(encoder, log, who, since[part], until[part], state)
+            vectors[who] = encoder.vectors(state)
+            carried[who] = to_rows(state)
+            advance(int((until - since)[part].sum()))
