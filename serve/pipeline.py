@@ -20,7 +20,7 @@ import eventlog.run
 import index.artifact
 import index.run
 import train.run
-from configs.errors import KinfolkError
+from configs.errors import ArtifactError, KinfolkError
 from configs.progress import SILENT, Progress
 from eventlog.artifact import BEHAVIOUR_KIND, BEHAVIOUR_VERSION
 from eventlog.behaviour import Behaviour, behaviour, load_behaviour, write_behaviour
@@ -122,7 +122,7 @@ class _Line:
         with self.timed("prepare"):
             log = eventlog.run.run(self.recipe.eventlog, self.workspace, self.progress)
         with self.timed("train"):
-            model = train.run.run(self.recipe.train, log, self.workspace, self.progress)
+            model = train.run.run(self.recipe.train, log, self.workspace, self.progress, served_model(self.workspace))
         key = snapshot_key(self.recipe, log, model)
         if not stands(self.workspace.snapshots / f"s-{key}", "snapshot", SNAPSHOT_VERSION, key):
             self.parts(log, model, self.workspace.staging / key)
@@ -139,6 +139,15 @@ class _Line:
             index.run.run(self.recipe.index, embeddings, folder / "index", self.progress)
         with self.timed("segment"):
             cluster.run.run(self.recipe.segments, embeddings, behaviours, folder / "segments", self.progress)
+
+
+def served_model(workspace: Workspace) -> Model | None:
+    """The model of the served snapshot; None where nothing is served, or that model cannot be read any more."""
+    with suppress(ArtifactError):
+        name = workspace.current()
+        key = workspace.manifest(name).parents.get("model") if name else None
+        return Model.load(workspace.models / key, deep=False) if key else None
+    return None
 
 
 def _sweep(folder: Path) -> None:

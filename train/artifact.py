@@ -67,13 +67,14 @@ def new_encoder(scales: Scales, config: TrainConfig) -> Encoder:
 def write_model(
     folder: Path,
     key: str,
+    settings: str,
     encoder: Encoder,
     config: TrainConfig,
     log: EventLog,
     metrics: list[dict[str, float]],
     figures: dict[str, Any],
 ) -> Model:
-    """Write a finished model in one step and load it back."""
+    """Write a finished model in one step and load it back; `settings` is the key of its settings and log alone."""
     with create(folder, KIND, VERSION, key) as writer:
         # through bytes, since safetensors' own files cannot be read by another user
         writer.path(WEIGHTS).write_bytes(save({k: v.contiguous().cpu() for k, v in encoder.state_dict().items()}))
@@ -84,7 +85,7 @@ def write_model(
         }
         writer.write_json(ABOUT, body)
         writer.write_json(METRICS, metrics)
-        writer.parents["eventlog"] = log.key
+        writer.parents.update(eventlog=log.key, settings=settings)
         writer.counts.update(
             customers=log.n_customers, events=log.n_events, parameters=sum(p.numel() for p in encoder.parameters())
         )

@@ -4,16 +4,17 @@ import logging
 import os
 import shutil
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from configs.errors import DataError, storage_errors
+from configs.errors import ArtifactError, DataError, storage_errors
 from configs.progress import SILENT, Progress
 from eventlog.sequences import EventLog
-from store.artifact import key_of, stands
+from store.artifact import is_complete, key_of, read_manifest, stands
 from store.threads import set_threads
 from store.workspace import Workspace
 from train.artifact import KIND, VERSION, Model, new_encoder, write_model
@@ -23,6 +24,7 @@ from train.encoder import Encoder, Parts
 from train.forecast import fit_forecasts, weighed
 from train.head import BODY, FEWEST_HALVES, RELIABLE_EVENTS, Fields, fit_head, standardisation
 from train.pools import gather, pooled, population
+from train.rotation import comparable, turn_onto
 from train.scales import fit_scales
 from train.trust import reliability
 
@@ -38,17 +40,26 @@ def model_key(config: TrainConfig, log: EventLog) -> str:
     return key_of(KIND, VERSION, ALGORITHM, config.model_dump(mode="json", exclude={"accelerator", "threads"}), log.key)
 
 
-def run(config: TrainConfig, log: EventLog, workspace: Workspace, progress: Progress = SILENT) -> Model:
-    """Train an encoder on a log, or return the finished one of the same settings and log.
+def run(
+    config: TrainConfig,
+    log: EventLog,
+    workspace: Workspace,
+    progress: Progress = SILENT,
+    previous: Model | None = None,
+) -> Model:
+    """Train an encoder on a log, or return a finished one of the same settings and log.
 
-    Raises DataError where the log has too few customers or fields to learn from.
+    The new space is turned on to that of a `previous` model, where there is one of the same fields and width. Raises
+    DataError where the log has too few customers or fields to learn from.
     """
-    key = model_key(config, log)
-    folder = workspace.models / key
-    if stands(folder, KIND, VERSION, key):
-        return Model.load(folder, deep=False)
+    settings = model_key(config, log)
+    found = finished(workspace, settings)
+    if found is not None:
+        return Model.load(found, deep=False)
     if log.n_customers < FEWEST_CUSTOMERS:
         raise DataError(f"the log has {log.n_customers} customers; training needs at least {FEWEST_CUSTOMERS}")
+    onto = previous if previous is not None and comparable(previous, log, config.width) else None
+    key = key_of(settings, "onto", onto.key) if onto else settings
     set_threads()
     rng = np.random.default_rng([config.seed, 11])
     sample = np.sort(rng.permutation(log.n_customers)[: config.head_customers])
@@ -57,10 +68,27 @@ def run(config: TrainConfig, log: EventLog, workspace: Workspace, progress: Prog
     history = train_body(config, log, encoder, scratch, progress)
     with torch_threads(config.threads):
         explained = fit_whole_head(config, log, encoder, sample, progress)
-    figures = {"head_variance_kept": round(explained, 4), "epochs": len(history)}
-    model = write_model(folder, key, encoder, config, log, history, figures)
+        figures: dict[str, Any] = {"head_variance_kept": round(explained, 4), "epochs": len(history)}
+        if onto is not None:
+            with progress.task("Turning on to the previous space", total=None):
+                figures |= turn_onto(encoder, onto, log, sample)
+    model = write_model(workspace.models / key, key, settings, encoder, config, log, history, figures)
     shutil.rmtree(scratch, ignore_errors=True)
     return model
+
+
+def finished(workspace: Workspace, settings: str) -> Path | None:
+    """Folder of a finished model of some settings and log (their `model_key`), turned on to another one or not."""
+    if stands(workspace.models / settings, KIND, VERSION, settings):
+        return workspace.models / settings
+    for folder in sorted(workspace.models.glob("[!.]*")):
+        if not is_complete(folder, KIND, VERSION):
+            continue
+        with suppress(ArtifactError):
+            manifest = read_manifest(folder)
+            if manifest.parents.get("settings") == settings and stands(folder, KIND, VERSION, manifest.key):
+                return folder
+    return None
 
 
 def initial_encoder(config: TrainConfig, log: EventLog, sample: np.ndarray, progress: Progress) -> Encoder:

@@ -1,7 +1,7 @@
 """The line and its longest stage: run, train, evaluate."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,9 @@ from serve.commands.shared import (
     print_json,
     print_table,
 )
+
+if TYPE_CHECKING:
+    from train.artifact import Model
 
 
 def register(app: typer.Typer) -> None:
@@ -38,12 +41,32 @@ def run(recipe: RecipeArgument, workspace: WorkspaceOption = WORKSPACE, json: Js
     counts = {"customers": line.log.n_customers, "events": line.log.n_events}
     if json:
         seconds = {stage: round(value, 3) for stage, value in line.seconds.items()}
-        print_json({"snapshot": line.snapshot, "previous": line.previous, **counts, "seconds": seconds})
+        about = {"snapshot": line.snapshot, "previous": line.previous, **counts, "seconds": seconds}
+        print_json(about | {"space": space_of(line.model)})
         return
     print_table(("stage", "seconds"), [(stage, f"{value:.1f}") for stage, value in line.seconds.items()])
     typer.echo(
         f"Snapshot {line.snapshot} is served: {counts['customers']:,} customers, {counts['events']:,} events. Go on "
         f"with `kinfolk segments`, `kinfolk audience` or `kinfolk serve`, each with `--workspace {workspace}`."
+        + told_space(line.model)
+    )
+
+
+def space_of(model: "Model") -> dict[str, Any] | None:
+    """How a model's space lies to that of the one before it; None where there was none to turn it on to."""
+    names = ("rotated_onto", "cosine", "cosine_before", "neighbours_kept")
+    figures = model.manifest.figures
+    return {name: figures[name] for name in names} if "rotated_onto" in figures else None
+
+
+def told_space(model: "Model") -> str:
+    """The same as a sentence, empty where there is nothing to tell."""
+    space = space_of(model)
+    if space is None:
+        return ""
+    return (
+        f" Its space was turned on to that of model {space['rotated_onto']}: mean cosine {space['cosine']:.2f}, "
+        f"{space['neighbours_kept']:.0%} of the ten nearest neighbours are the same."
     )
 
 
@@ -56,18 +79,20 @@ def train(recipe: RecipeArgument, workspace: WorkspaceOption = WORKSPACE, json: 
     loaded = load_recipe(recipe)
     import eventlog.run
     import train.run as training
+    from serve.pipeline import served_model
 
     opened = Workspace.create(workspace)
     with opened.lock(), console_progress() as progress:
         log = eventlog.run.run(loaded.eventlog, opened, progress)
-        model = training.run(loaded.train, log, opened, progress)
+        model = training.run(loaded.train, log, opened, progress, served_model(opened))
     if json:
-        print_json({"model": model.key, "folder": str(model.folder), "width": model.width, "metrics": model.metrics})
+        about = {"model": model.key, "folder": str(model.folder), "width": model.width, "metrics": model.metrics}
+        print_json(about | {"space": space_of(model)})
         return
     epochs = [{"epoch": at, **losses} for at, losses in enumerate(model.metrics, start=1)]
     if epochs:
         print_table(list(epochs[0]), [list(epoch.values()) for epoch in epochs])
-    typer.echo(f"Model {model.key} is in {model.folder}; vectors are {model.width} wide.")
+    typer.echo(f"Model {model.key} is in {model.folder}; vectors are {model.width} wide.{told_space(model)}")
 
 
 def evaluate(
