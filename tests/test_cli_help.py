@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from configs.errors import KinfolkError
 from serve.commands.shared import Group
 
-WORDS = {"run", "export", "audience", "data", "simulate", "train", "evaluate", "similar", "segments", "history"}
+WORDS = {"run", "export", "audience", "data", "simulate", "train", "evaluate", "similar", "why", "segments", "history"}
 WORDS |= {"rollback", "verify", "keys", "serve", "demo"}
 HEAVY = ("torch", "faiss", "polars", "numpy", "pydantic", "sqlalchemy", "fastapi", "pytorch_lightning")
 

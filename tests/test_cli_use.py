@@ -161,3 +161,19 @@ def test_simulate_takes_the_simulators_settings_and_tells_no_truth_of_a_day_alon
     told = kinfolk("simulate", *made, "--day", "3")
     assert "Day 3 of 30 customers is in" in told
     assert "truth" not in told
+
+
+def test_why(small_workspace, customers: list[int]) -> None:
+    who = customers[7]
+    told = kinfolk("why", who, "--workspace", small_workspace.root)
+    for word in ("of the vector", "habit", "event", "1 - cosine"):
+        assert word in told
+    answer = json.loads(kinfolk("why", who, "--days", 60, "--workspace", small_workspace.root, "--json"))
+    assert sum(share["share"] for share in answer["fields"]) == pytest.approx(1)
+    assert answer["events"]
+    moved = [event["moved"] for event in answer["events"]]
+    assert moved == sorted(moved, reverse=True)
+    assert all(event["fields"] for event in answer["events"])
+    result = CliRunner().invoke(app, ["why", "no-such-customer", "--workspace", str(small_workspace.root)])
+    assert result.exit_code == 2
+    assert "no customer" in result.stderr

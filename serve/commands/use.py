@@ -26,6 +26,7 @@ def register(root: typer.Typer) -> None:
     """Add the commands to `root`."""
     root.command()(audience)
     root.command()(similar)
+    root.command()(why)
     root.command()(segments)
     root.add_typer(app, name="export")
 
@@ -125,6 +126,59 @@ def similar(
         profile = opened.segment_of(row)
         table.append((str(opened.customer(row)), value, profile and profile.name))
     print_table(("customer", "similarity", "segment"), table)
+
+
+def why(
+    customer: Annotated[str, typer.Argument(help="Customer id.")],
+    days: Annotated[float, typer.Option(metavar="D", min=0.1, help="Days up to the customer's last event.")] = 30,
+    workspace: WorkspaceOption = WORKSPACE,
+    snapshot: SnapshotOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Tell which fields and habits make a customer's vector, and which recent events moved it most."""
+    from dataclasses import asdict
+
+    from serve.attribution import moment
+    from serve.attribution import why as ask
+    from serve.snapshot import Snapshot
+
+    opened = open_workspace(workspace)
+    found = ask(opened, Snapshot.load(opened, snapshot), customer, days)
+    told = found.told
+    if json:
+        events = [
+            {"time": moment(event.time).isoformat(), "moved": event.moved, "fields": fields}
+            for event, fields in zip(told.events, found.events, strict=True)
+        ]
+        print_json({**asdict(told), "since": moment(told.since).isoformat(), "events": events})
+        return
+    lately = {share.name: share.share for share in told.moved_fields}
+    both = [(share.name, share.share, lately.get(share.name, 0.0)) for share in told.fields]
+    shown = [row for row in both if max(abs(row[1]), abs(row[2])) >= 0.005]
+    rest = [row for row in both if row not in shown]
+    if rest:
+        shown.append((f"{len(rest)} others", sum(row[1] for row in rest), sum(row[2] for row in rest)))
+    rows = [(name, f"{of_vector:.1%}", f"{of_move:.1%}") for name, of_vector, of_move in shown]
+    print_table(("field", "of the vector", f"of what moved in {days:g} days"), rows)
+    print_table(
+        ("habit", "compared with most", "of the vector"),
+        [(habit.name, "more" if habit.more else "less", f"{habit.share:.1%}") for habit in told.habits],
+    )
+    print_table(
+        ("event", "moved", "what"),
+        [
+            (
+                f"{moment(event.time):%Y-%m-%d %H:%M}",
+                f"{event.moved:.4f}",
+                ", ".join(f"{k} {v}" for k, v in fields.items()),
+            )
+            for event, fields in list(zip(told.events, found.events, strict=True))[:10]
+        ],
+    )
+    if told.moved is None:
+        typer.echo(f"The customer was not there before the last {days:g} days.")
+    else:
+        typer.echo(f"In {days:g} days the vector moved by {told.moved:.4f} (1 - cosine; 0: not at all).")
 
 
 def segments(workspace: WorkspaceOption = WORKSPACE, snapshot: SnapshotOption = None, json: JsonOption = False) -> None:
