@@ -13,7 +13,6 @@ import train.run
 from eventlog.sequences import DAY, EventLog
 from store.workspace import Workspace
 from train.artifact import Model
-from train.encoder import Parts
 from train.forecast import horizons, inputs_at, mixture, origins, outcomes_of, ridge, rows_before, weighed
 from train.run import pooled_histories
 
@@ -100,7 +99,7 @@ def test_what_is_told_is_what_comes(tmp_path: Path) -> None:
     everyone = np.arange(log.n_customers)
     features = encoder.features_of_pools(*pooled_histories(encoder, log, everyone, log.offsets[:-1], log.offsets[1:]))
     told = weighed(encoder, features) @ encoder.head.projection[: encoder.pool_features].numpy()
-    forecasts = told[:, -Parts.of(encoder.width).forecasts :]
+    forecasts = told[:, -encoder.parts.forecasts :]
     coming = frame.filter(pl.col("timestamp") >= cut)
     count = dict(coming["customer_id"].value_counts().iter_rows())
     came = np.log1p([count.get(customer, 0) for customer in log.customers.to_list()])
@@ -112,7 +111,7 @@ def test_a_log_too_short_to_have_a_past_tells_nothing(tmp_path: Path) -> None:
     frame = events().with_columns(pl.lit(datetime(2025, 1, 1, tzinfo=UTC)).alias("timestamp"))
     log, workspace = prepared(frame, tmp_path)
     encoder = train.run.run(tiny(epochs=1), log, workspace).encoder
-    assert (encoder.head.projection[:, -Parts.of(encoder.width).forecasts :] == 0).all()
+    assert (encoder.head.projection[:, -encoder.parts.forecasts :] == 0).all()
 
 
 def test_ridge_finds_the_slopes_and_a_mixture_varies_alike() -> None:

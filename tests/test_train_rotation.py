@@ -77,5 +77,5 @@ def test_the_same_settings_and_log_are_trained_once(tmp_path: Path) -> None:
 def test_a_space_of_other_fields_or_width_stays_as_it_is(tmp_path: Path) -> None:
     old, new, log, _workspace = retrained(tmp_path, width=48)
     assert "rotated_onto" not in new.manifest.figures
-    assert not comparable(old, log, 48)
-    assert comparable(old, log, old.width)
+    assert not comparable(old, log, Parts.of(48))
+    assert comparable(old, log, Parts.of(old.width))

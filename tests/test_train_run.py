@@ -238,7 +238,7 @@ def test_the_last_dimensions_tell_how_much_a_customer_does(tmp_path: Path) -> No
     encoder = train.run.run(tiny(epochs=1), log, workspace).encoder
     everyone = np.arange(log.n_customers)
     got = encoder.vectors(train.encode.states(encoder, log, everyone, log.offsets[:-1], log.offsets[1:]))
-    parts = Parts.of(encoder.width)
+    parts = encoder.parts
     level = got[:, parts.behaviour : parts.behaviour + parts.level]
     level = np.column_stack([level, np.ones(len(got))])
     count = np.log1p(np.diff(log.offsets))

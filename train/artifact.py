@@ -1,7 +1,7 @@
 """A trained model on disk: weights, vocabulary, scales, settings, metrics."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from configs.errors import ArtifactError
 from eventlog.sequences import EventLog, Schema
 from store.artifact import Manifest, create, verify
 from train.config import TrainConfig
-from train.encoder import Encoder
+from train.encoder import Encoder, Parts
 from train.pools import Layout
 from train.scales import Scales
 
@@ -51,17 +51,25 @@ class Model:
             about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
             config = TrainConfig.model_validate(about["config"])
             schema, scales = Schema.from_json(about["schema"]), Scales.from_json(about["scales"])
-            encoder = new_encoder(scales, config)
+            encoder = new_encoder(scales, config, _parts(about, config.width))
             encoder.load_state_dict(load_file(folder / WEIGHTS))
         except (ValueError, KeyError, RuntimeError, OSError) as error:
             raise ArtifactError(f"{folder}: not a readable model ({error}); train it again") from error
         return cls(folder, manifest.key, manifest, config, schema, encoder.eval())
 
 
-def new_encoder(scales: Scales, config: TrainConfig) -> Encoder:
-    """An untrained encoder for a log's scales."""
-    layout = Layout(scales, config.pools)
-    return Encoder(scales, layout, config.event_width, config.hidden, config.width, config.pools.prior)
+def new_encoder(scales: Scales, config: TrainConfig, parts: Parts | None = None) -> Encoder:
+    """An untrained encoder for a log's scales, its vector shared out as for a new model unless told otherwise."""
+    layout, parts = Layout(scales, config.pools), parts or Parts.of(config.width)
+    return Encoder(scales, layout, config.event_width, config.hidden, parts, config.pools.prior)
+
+
+def _parts(about: dict[str, Any], width: int) -> Parts:
+    """The parts of a stored model's vector; the first models had neither single features nor forecasts."""
+    if "parts" in about:
+        return Parts(**about["parts"])
+    level = min(16, width // 8)
+    return Parts(width - level, level, 0, 0)
 
 
 def write_model(
@@ -82,6 +90,7 @@ def write_model(
             "config": config.model_dump(mode="json", exclude={"accelerator", "threads"}),
             "schema": log.schema.to_json(),
             "scales": encoder.scales.to_json(),
+            "parts": asdict(encoder.parts),
         }
         writer.write_json(ABOUT, body)
         writer.write_json(METRICS, metrics)

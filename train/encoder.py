@@ -121,9 +121,14 @@ class Parts:
     forecasts: int
     """What is expected of the next weeks."""
 
+    @property
+    def width(self) -> int:
+        """All dimensions."""
+        return self.behaviour + self.level + self.selected + self.forecasts
+
     @classmethod
     def of(cls, width: int) -> "Parts":
-        """The parts of a vector `width` wide."""
+        """The parts of a new model's vector `width` wide."""
         level, selected, forecasts = min(16, width // 12), min(40, width // 5), min(24, width // 8)
         return cls(width - level - selected - forecasts, level, selected, forecasts)
 
@@ -141,9 +146,9 @@ class Head(nn.Module):
     weight: Tensor
     projection: Tensor
 
-    def __init__(self, feature_count: int, width: int) -> None:
+    def __init__(self, feature_count: int, parts: Parts) -> None:
         super().__init__()
-        self.behaviour = Parts.of(width).behaviour
+        self.behaviour, width = parts.behaviour, parts.width
         self.register_buffer("mean", torch.zeros(feature_count))
         self.register_buffer("scale", torch.ones(feature_count))
         self.register_buffer("weight", torch.ones(feature_count))
@@ -180,15 +185,15 @@ class Encoder(nn.Module):
     prior: Tensor
 
     def __init__(
-        self, scales: Scales, layout: Layout, event_width: int, hidden: int, width: int, strength: float
+        self, scales: Scales, layout: Layout, event_width: int, hidden: int, parts: Parts, strength: float
     ) -> None:
         super().__init__()
         self.scales, self.layout, self.strength = scales, layout, strength
         self.body = Body(scales, event_width, hidden)
-        self.hidden, self.width = hidden, width
+        self.hidden, self.parts, self.width = hidden, parts, parts.width
         self.register_buffer("prior", torch.zeros(layout.cells, dtype=torch.float64))
         self.pool_features = len(layout.feature_groups)
-        self.head = Head(self.pool_features + hidden, width)
+        self.head = Head(self.pool_features + hidden, parts)
 
     def features_of_pools(
         self, cells: np.ndarray, clock: np.ndarray, recent: np.ndarray, reference: int | None = None

@@ -26,11 +26,11 @@ COMPARED = 3000
 """Customers, at most, among whom neighbours are compared."""
 
 
-def comparable(previous: Model, log: EventLog, width: int) -> bool:
-    """Whether vectors of a model for `log` can be turned on to those of a previous one: same fields, same width."""
+def comparable(previous: Model, log: EventLog, parts: Parts) -> bool:
+    """Whether vectors of `parts`, for `log`, can be turned on to those of a previous model: same fields, same parts."""
     ours, theirs = log.schema, previous.schema
     fields = [[field.name for field in schema.categorical] for schema in (ours, theirs)]
-    return previous.width == width and fields[0] == fields[1] and ours.numeric == theirs.numeric
+    return previous.encoder.parts == parts and fields[0] == fields[1] and ours.numeric == theirs.numeric
 
 
 def turn_onto(encoder: Encoder, previous: Model, log: EventLog, customers: np.ndarray) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def turn_onto(encoder: Encoder, previous: Model, log: EventLog, customers: np.nd
     """
     same_terms = recoded(log, previous.schema)
     old, new = vectors_of(previous.encoder, same_terms, customers), vectors_of(encoder, log, customers)
-    turn = rotation(new, old, Parts.of(encoder.width))
+    turn = rotation(new, old, encoder.parts)
     encoder.head.projection.copy_(encoder.head.projection @ torch.from_numpy(turn).float())
     some = slice(None, None, max(len(customers) // COMPARED, 1))
     return {

@@ -58,7 +58,7 @@ def run(
         return Model.load(found, deep=False)
     if log.n_customers < FEWEST_CUSTOMERS:
         raise DataError(f"the log has {log.n_customers} customers; training needs at least {FEWEST_CUSTOMERS}")
-    onto = previous if previous is not None and comparable(previous, log, config.width) else None
+    onto = previous if previous is not None and comparable(previous, log, Parts.of(config.width)) else None
     key = key_of(settings, "onto", onto.key) if onto else settings
     set_threads()
     rng = np.random.default_rng([config.seed, 11])
@@ -162,7 +162,7 @@ def fit_whole_head(
 
 def add_forecasts(log: EventLog, encoder: Encoder, sample: np.ndarray, whole: np.ndarray, progress: Progress) -> None:
     """Fit the dimensions that tell what comes next; `whole` [S, F] are features of the sampled customers' histories."""
-    parts, pools = Parts.of(encoder.width), encoder.pool_features
+    parts, pools = encoder.parts, encoder.pool_features
     if not parts.forecasts:
         return
     directions = encoder.head.projection[:pools, : parts.behaviour + parts.level].numpy().astype(np.float64)
