@@ -159,26 +159,28 @@ def why(
     if rest:
         shown.append((f"{len(rest)} others", sum(row[1] for row in rest), sum(row[2] for row in rest)))
     rows = [(name, f"{of_vector:.1%}", f"{of_move:.1%}") for name, of_vector, of_move in shown]
-    print_table(("field", "of the vector", f"of what moved in {days:g} days"), rows)
+    print_table(("field", "of the vector", f"of what moved in {days:g} days"), rows, title="Fields")
     print_table(
         ("habit", "compared with most", "of the vector"),
         [(habit.name, "more" if habit.more else "less", f"{habit.share:.1%}") for habit in told.habits],
+        title="Habits that add most",
     )
     print_table(
         ("event", "moved", "what"),
         [
             (
                 f"{moment(event.time):%Y-%m-%d %H:%M}",
-                f"{event.moved:.4f}",
+                f"{event.moved:.2g}",
                 ", ".join(f"{k} {v}" for k, v in fields.items()),
             )
-            for event, fields in list(zip(told.events, found.events, strict=True))[:10]
+            for event, fields in list(zip(told.events, found.events, strict=True))[:5]
         ],
+        title="Events that moved it most (1 - cosine with and without each)",
     )
     if told.moved is None:
         typer.echo(f"The customer was not there before the last {days:g} days.")
     else:
-        typer.echo(f"In {days:g} days the vector moved by {told.moved:.4f} (1 - cosine; 0: not at all).")
+        typer.echo(f"In {days:g} days the vector moved by {told.moved:.2g} (1 - cosine; 0: not at all).")
 
 
 def segments(workspace: WorkspaceOption = WORKSPACE, snapshot: SnapshotOption = None, json: JsonOption = False) -> None:
