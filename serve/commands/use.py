@@ -130,7 +130,9 @@ def similar(
 
 def why(
     customer: Annotated[str, typer.Argument(help="Customer id.")],
-    days: Annotated[float, typer.Option(metavar="D", min=0.1, help="Days up to the customer's last event.")] = 30,
+    days: Annotated[
+        float, typer.Option(metavar="D", min=0.1, max=36_500, help="Days up to the customer's last event.")
+    ] = 30,
     workspace: WorkspaceOption = WORKSPACE,
     snapshot: SnapshotOption = None,
     json: JsonOption = False,
