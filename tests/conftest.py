@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from store.workspace import Workspace
 # how long an example takes says how busy the machine is, not whether the code is right
 settings.register_profile("kinfolk", deadline=None)
 settings.load_profile("kinfolk")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell starts background jobs so, and every child would inherit it: what Ctrl-C does could not be tested
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CUSTOMERS, DAYS = 600, 60
 TINY = """\
