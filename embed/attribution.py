@@ -10,6 +10,7 @@ Shapes: F features, D vector width.
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from eventlog.sequences import DAY, EventLog
 from train.artifact import Model
@@ -103,11 +104,8 @@ def attribute(
 def contributions(encoder: Encoder, state: State) -> tuple[np.ndarray, np.ndarray]:
     """Weighed features float64 [F] of one customer's state, and what each adds to the vector, [F, D]; the sum is it."""
     head = encoder.head
-    mean, scale, weight, projection = (
-        getattr(head, name).cpu().numpy().astype(np.float64) for name in ("mean", "scale", "weight", "projection")
-    )
-    features = np.clip((encoder.features_of(state)[0] - mean) / scale, -4, 4) * weight
-    parts = features[:, None] * projection
+    features = head.standardised(torch.from_numpy(encoder.features_of(state)))[0].numpy().astype(np.float64)
+    parts = features[:, None] * head.projection.numpy()
     parts[:, : head.behaviour] /= max(float(np.linalg.norm(parts[:, : head.behaviour].sum(0))), 1e-6)
     parts /= max(float(np.linalg.norm(parts.sum(0))), 1e-6)
     return features, parts
@@ -131,20 +129,18 @@ def _events(encoder: Encoder, log: EventLog, customer: int, first: int) -> list[
         return []
     rows = np.arange(first, end)
     left = np.empty((len(rows), encoder.width), np.float32)
-    last = rows + 1 == end
     if rows[0] == begin:
         left[0] = encoder.vectors(_state(encoder, log, customer, begin + 1, end))[0]
-    for some, ends_there in (
-        (np.flatnonzero((rows > begin) & last), True),
-        (np.flatnonzero((rows > begin) & ~last), False),
-    ):
-        if not some.size:
-            continue
-        who = np.full(some.size, customer)
-        without = states(encoder, log, who, np.full(some.size, begin), rows[some])
-        if not ends_there:
-            without = fold(encoder, log, who, rows[some] + 1, np.full(some.size, end), without)
-        left[some] = encoder.vectors(without)
+    later = rows[rows > begin]
+    if later.size:
+        who, stop = np.full(later.size, customer), np.full(later.size, end)
+        without = states(encoder, log, who, np.full(later.size, begin), later)
+        left[rows > begin] = encoder.vectors(without)  # right for the last event, after which nothing comes
+        inner = later[later + 1 < end]
+        if inner.size:
+            kept = State(*(column[: inner.size] for column in vars(without).values()))
+            folded = fold(encoder, log, who[: inner.size], inner + 1, stop[: inner.size], kept)
+            left[(rows > begin) & (rows + 1 < end)] = encoder.vectors(folded)
     moved = 1 - left @ encoder.vectors(_state(encoder, log, customer, begin, end))[0]
     times = np.asarray(log.time[rows])
     order = np.argsort(-moved, kind="stable")

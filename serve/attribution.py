@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,7 +32,8 @@ def why(workspace: Workspace, snapshot: Snapshot, customer: str, days: float, ev
     row = snapshot.row(customer)
     parents = snapshot.manifest.parents
     try:
-        model, log = _behind(workspace.models / parents["model"], workspace.eventlogs / parents["eventlog"])
+        model = Model.load(workspace.models / parents["model"], deep=False)
+        log = recoded(EventLog.load(workspace.eventlogs / parents["eventlog"], deep=False), model.schema)
     except (KeyError, ArtifactError) as error:
         raise ConflictError(
             f"snapshot {snapshot.name}: its model or its events cannot be read any more ({error}); "
@@ -42,12 +41,6 @@ def why(workspace: Workspace, snapshot: Snapshot, customer: str, days: float, ev
         ) from error
     told = attribute(model, log, row, days=days, events=events)
     return Why(told, [event_fields(log, event.row) for event in told.events])
-
-
-@lru_cache(maxsize=2)
-def _behind(model: Path, log: Path) -> tuple[Model, EventLog]:
-    loaded = Model.load(model, deep=False)
-    return loaded, recoded(EventLog.load(log, deep=False), loaded.schema)
 
 
 def event_fields(log: EventLog, row: int) -> dict[str, Any]:

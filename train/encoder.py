@@ -155,8 +155,9 @@ class Head(nn.Module):
         self.register_buffer("projection", torch.zeros(feature_count, width))
 
     def standardised(self, x: Tensor) -> Tensor:
-        """Features [S, F] centred, divided, clipped and weighed."""
-        return ((x - self.mean) / self.scale).clamp(-4, 4) * self.weight
+        """Features [S, F], or the first of them, centred, divided, clipped and weighed."""
+        first = x.shape[1]
+        return ((x - self.mean[:first]) / self.scale[:first]).clamp(-4, 4) * self.weight[:first]
 
     def forward(self, x: Tensor) -> Tensor:
         """Unit vectors [S, D] of features [S, F]."""

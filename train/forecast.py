@@ -11,6 +11,7 @@ Shapes: n customers, F pool features, Z inputs, Y outcomes, K forecasts.
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 
 from eventlog.sequences import DAY, EventLog
 from train.encode import length_buckets
@@ -56,8 +57,7 @@ def fit_forecasts(
     Inputs are the standardised, weighed pool features in some `directions` [F, Z]; `now` [n, Z] are those of
     `customers` (positions in the log) at its end.
     """
-    time = np.asarray(log.time)
-    first, reference = int(time.min()), int(time.max())
+    first, reference = int(log.time[log.offsets[:-1]].min()), log.end
     ahead = horizons(first, reference)
     times = {days: origins(first, reference, days) for days in ahead}
     known = dict(inputs_at(encoder, log, customers, sorted({t for of in times.values() for t in of}), directions))
@@ -127,10 +127,7 @@ def inputs_at(
 
 def weighed(encoder: Encoder, features: np.ndarray) -> np.ndarray:
     """Standardised, weighed pool features [n, F], as the head reads them."""
-    mean, scale, weight = (
-        getattr(encoder.head, name)[: features.shape[1]].cpu().numpy() for name in ("mean", "scale", "weight")
-    )
-    out: np.ndarray = np.clip((features - mean) / scale, -4, 4) * weight
+    out: np.ndarray = encoder.head.standardised(torch.from_numpy(features)).numpy()
     return out
 
 
