@@ -2,11 +2,13 @@
 
     <snapshot>/embeddings/
       vectors.arrow    customer_id (int64 or large string), vector (fixed-size list of d float32, unit length)
-      states.arrow     state (fixed-size list of s float32), same row order
+      histories.arrow  events, first, last: how many events were read, and when; same row order
+      states.arrow     row (of the customer in vectors.arrow), state (fixed-size list of s float32); long histories only
       manifest.json
 
-Both are uncompressed Arrow IPC files of one record batch, so that each column is one contiguous piece of the file
-and numpy sees it without a copy. Any Arrow reader opens them.
+All are uncompressed Arrow IPC files of one record batch, so that each column is one contiguous piece of the file
+and numpy sees it without a copy. Any Arrow reader opens them. Format 1 had no histories.arrow, and the state of every
+customer in row order.
 """
 
 from collections.abc import Mapping
@@ -22,18 +24,51 @@ import pyarrow as pa
 from configs.errors import ArtifactError
 from store.artifact import Manifest, create, verify
 
-KIND, VERSION = "embeddings", 1
-VECTORS, STATES = "vectors.arrow", "states.arrow"
+KIND, VERSION = "embeddings", 2
+VECTORS, HISTORIES, STATES = "vectors.arrow", "histories.arrow", "states.arrow"
 UNIT_TOLERANCE = 1e-3
 CHECKED_ROWS = 1 << 16
+CLOCK = pa.timestamp("us", tz="UTC")
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
+class Histories:
+    """What was read of n customers."""
+
+    events: Rows
+    """int64 [n]: how many events."""
+    first: Rows
+    """int64 [n]: time of the first one, microseconds UTC."""
+    last: Rows
+    """int64 [n]: time of the last one, microseconds UTC."""
+
+
+@dataclass(frozen=True, eq=False)
+class States:
+    """States carried for k of the customers."""
+
+    rows: Rows
+    """int64 [k], ascending: the customers' rows."""
+    matrix: Floats
+    """float32 [k, s], C-contiguous; a read-only map of the file where they were loaded."""
+
+    def places(self, rows: Rows) -> Rows:
+        """Where the states of customers `rows` stand in `matrix`; -1 for customers without one."""
+        if not len(self.rows):
+            return np.full(len(rows), -1)
+        at = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+        return np.where(self.rows[at] == rows, at, -1)
+
+
+@dataclass(frozen=True, eq=False)
 class Embeddings:
-    """Every customer's vector and state; row i is the same customer everywhere in a snapshot."""
+    """Every customer's vector, and the states of those with long histories.
+
+    Row i is the same customer everywhere in a snapshot.
+    """
 
     folder: Path
     manifest: Manifest
@@ -41,8 +76,9 @@ class Embeddings:
     """n customer ids, Int64 or String, ascending, unique."""
     vectors: Floats
     """float32 [n, d], rows of unit length, C-contiguous; a read-only map of the file."""
-    states: Floats
-    """float32 [n, s], C-contiguous; a read-only map of the file."""
+    histories: Histories | None
+    """None where they were written in format 1: its states tell."""
+    states: States
 
     @property
     def key(self) -> str:
@@ -85,14 +121,20 @@ class Embeddings:
         table = _mapped(folder / VECTORS, ("customer_id", "vector"))
         customers = pl.Series("customer_id", table.column("customer_id"))
         vectors = _matrix(table.column("vector"))
-        states = _matrix(_mapped(folder / STATES, ("state",)).column("state"))
-        expected = (manifest.counts["customers"], manifest.counts["width"], manifest.counts["state_width"])
-        if (*vectors.shape, states.shape[1]) != expected or len(states) != len(vectors):
+        states, histories = _states(folder, manifest.version), None
+        if manifest.version > 1:
+            told = _mapped(folder / HISTORIES, ("events", "first", "last"))
+            histories = Histories(*(column.view(pa.int64()).to_numpy() for column in told.columns))
+        counts = manifest.counts
+        expected = [counts[name] for name in ("customers", "width", "state_width")]
+        found = [*vectors.shape, states.matrix.shape[1]]
+        lengths = {counts["customers"], len(histories.events) if histories else len(states.matrix)}
+        if found != expected or len(states.matrix) != counts.get("states", len(vectors)) or len(lengths) > 1:
             raise ArtifactError(
-                f"{folder / VECTORS}: holds {vectors.shape} vectors and {states.shape} states, "
-                f"its manifest says (customers, width, state width) = {expected}; rebuild the embeddings"
+                f"{folder / VECTORS}: vectors {vectors.shape} and states {states.matrix.shape} are not what its "
+                f"manifest says ({dict(counts)}); rebuild the embeddings"
             )
-        return cls(folder, manifest, customers, vectors, states)
+        return cls(folder, manifest, customers, vectors, histories, states)
 
 
 def write_embeddings(
@@ -100,29 +142,33 @@ def write_embeddings(
     key: str,
     customers: pl.Series,
     vectors: Floats,
-    states: Floats,
+    histories: Histories,
+    states: States,
     parents: Mapping[str, str],
     figures: Mapping[str, Any] | None = None,
 ) -> Embeddings:
     """Write embeddings as one finished artifact at `folder` and map them.
 
-    `vectors` [n, d] and `states` [n, s] may themselves be memory maps: they are passed on without a copy, so that
-    memory stays bounded. Raises ValueError where shapes, types, id order or unit length break the contract, and
-    StorageError on a full disk.
+    `vectors` [n, d] and the states may themselves be memory maps: they are passed on without a copy, so that memory
+    stays bounded. Raises ValueError where shapes, types, id order or unit length break the contract, and StorageError
+    on a full disk.
     """
-    _check(customers, vectors, states)
+    _check(customers, vectors, histories, states)
     with create(folder, KIND, VERSION, key) as writer:
         ids = customers.rename("customer_id").to_arrow()
         ids = ids.cast(pa.large_string()) if customers.dtype == pl.String else ids
         _write(writer.path(VECTORS), {"customer_id": ids, "vector": _lists(vectors)})
-        _write(writer.path(STATES), {"state": _lists(states)})
+        times = {name: pa.array(getattr(histories, name)).view(CLOCK) for name in ("first", "last")}
+        _write(writer.path(HISTORIES), {"events": pa.array(histories.events)} | times)
+        _write(writer.path(STATES), {"row": pa.array(states.rows), "state": _lists(states.matrix)})
         writer.parents.update(parents)
-        writer.counts.update(customers=len(customers), width=vectors.shape[1], state_width=states.shape[1])
+        writer.counts.update(customers=len(customers), width=vectors.shape[1])
+        writer.counts.update(states=len(states.rows), state_width=states.matrix.shape[1])
         writer.figures.update(figures or {})
     return Embeddings.load(folder, deep=False)
 
 
-def _check(customers: pl.Series, vectors: Floats, states: Floats) -> None:
+def _check(customers: pl.Series, vectors: Floats, histories: Histories, states: States) -> None:
     if customers.dtype not in (pl.Int64, pl.String):
         raise ValueError(f"customers are {customers.dtype}; ids are Int64 or String")
     if len(customers) == 0:
@@ -131,19 +177,29 @@ def _check(customers: pl.Series, vectors: Floats, states: Floats) -> None:
         (customers.head(len(customers) - 1) < customers.tail(len(customers) - 1)).all()
     ):
         raise ValueError("customers must be ascending, unique and without nulls")
-    for name, matrix in (("vectors", vectors), ("states", states)):
-        if matrix.dtype != np.float32 or matrix.ndim != 2 or len(matrix) != len(customers) or matrix.shape[1] < 1:
-            raise ValueError(f"{name} are {matrix.dtype} {matrix.shape}; expected float32 [{len(customers)}, width]")
+    if any(column.dtype != np.int64 or len(column) != len(customers) for column in vars(histories).values()):
+        raise ValueError(f"histories must be int64 [{len(customers)}] each")
+    rows = states.rows
+    if (
+        rows.dtype != np.int64
+        or (np.diff(rows) <= 0).any()
+        or (len(rows) and not 0 <= rows[0] <= rows[-1] < len(customers))
+    ):
+        raise ValueError("rows of states must be int64, ascending, and rows of customers")
+    for name, matrix, count in (("vectors", vectors, len(customers)), ("states", states.matrix, len(rows))):
+        if matrix.dtype != np.float32 or matrix.ndim != 2 or len(matrix) != count or matrix.shape[1] < 1:
+            raise ValueError(f"{name} are {matrix.dtype} {matrix.shape}; expected float32 [{count}, width]")
         if not matrix.flags.c_contiguous:
             raise ValueError(f"{name} must be C-contiguous")
     for start in range(0, len(vectors), CHECKED_ROWS):
-        rows = vectors[start : start + CHECKED_ROWS]
-        norms = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))
+        some = vectors[start : start + CHECKED_ROWS]
+        norms = np.sqrt(np.einsum("nd,nd->n", some, some, dtype=np.float64))
         # written so that NaN fails too
         if not bool((np.abs(norms - 1.0) <= UNIT_TOLERANCE).all()):
-            raise ValueError(f"vectors {start} to {start + len(rows) - 1} hold a row that is not of unit length")
-        if not bool(np.isfinite(states[start : start + CHECKED_ROWS]).all()):
-            raise ValueError(f"states {start} to {start + len(rows) - 1} hold a value that is not finite")
+            raise ValueError(f"vectors {start} to {start + len(some) - 1} hold a row that is not of unit length")
+    for start in range(0, len(rows), CHECKED_ROWS):
+        if not bool(np.isfinite(states.matrix[start : start + CHECKED_ROWS]).all()):
+            raise ValueError(f"states from {start} on hold a value that is not finite")
 
 
 def _lists(matrix: Floats) -> pa.Array:
@@ -169,6 +225,14 @@ def _mapped(path: Path, columns: tuple[str, ...]) -> pa.RecordBatch:
         return reader.get_batch(0)
     except (pa.ArrowInvalid, OSError) as error:
         raise ArtifactError(f"{path}: not a readable Arrow file ({error}); rebuild the embeddings") from None
+
+
+def _states(folder: Path, version: int) -> States:
+    if version == 1:
+        matrix = _matrix(_mapped(folder / STATES, ("state",)).column("state"))
+        return States(np.arange(len(matrix)), matrix)
+    table = _mapped(folder / STATES, ("row", "state"))
+    return States(table.column("row").to_numpy(), _matrix(table.column("state")))
 
 
 def _matrix(column: pa.Array) -> Floats:

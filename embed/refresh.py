@@ -1,9 +1,10 @@
 """Embeddings of a log that has grown, from those of the log before it: cost follows the new events.
 
-A customer without new events keeps row and vector. One with later events alone has them folded into the carried
-state. One whose history changed otherwise (a late event, an event that is gone, one at the very time of the last
-known) is replayed from the start, as a new customer is. The result equals embedding everyone again within 1e-5. Logs
-only grow: an event that was exchanged for another one at the same place goes unnoticed.
+A customer without new events keeps its vector. One with later events alone has them folded into the carried state. One
+whose history changed otherwise (a late event, an event that is gone, one at the very time of the last known) is
+replayed from the start, as is a new customer and one whose history was too short for a state to be kept. The result
+equals embedding everyone again within 1e-5. Logs only grow: an event that was exchanged for another one at the same
+place goes unnoticed.
 """
 
 from dataclasses import dataclass
@@ -13,16 +14,16 @@ import numpy as np
 
 from configs.errors import ConflictError
 from configs.progress import SILENT, Advance, Progress
-from embed.artifact import KIND, VERSION, Embeddings, write_embeddings
+from embed.artifact import KIND, VERSION, Embeddings, Histories, write_embeddings
 from embed.config import EmbedConfig
-from embed.run import best_device, embed_whole, room
-from embed.state import from_rows, stored_clock, to_rows
+from embed.run import Room, best_device, embed_whole, histories, room
+from embed.state import KEPT_FROM, from_rows, stored_clock
 from eventlog.recode import recoded
 from eventlog.sequences import EventLog
 from store.artifact import key_of, stands
 from store.threads import set_threads
 from train.artifact import Model
-from train.encode import fold, length_buckets, torch_threads
+from train.encode import ROUND, fold, length_buckets, torch_threads
 
 COPIED = 1 << 14
 """Rows copied at once."""
@@ -39,7 +40,7 @@ class Changes:
     same: np.ndarray
     """int64: customers without a change."""
     later: np.ndarray
-    """int64: customers with later events alone."""
+    """int64: customers with later events alone, and a state to fold them into."""
     replay: np.ndarray
     """int64: customers whose history is to be read from the start."""
 
@@ -63,27 +64,23 @@ def run(
     log = recoded(log, model.schema)
     set_threads()
     changes = changes_since(previous, log)
-    with room(folder, log.n_customers, model) as (vectors, carried), torch_threads(config.threads):
-        _copy(changes, previous, vectors, carried)
+    with room(folder, log, model) as made, torch_threads(config.threads):
+        _copy(changes, previous, made)
         read = np.diff(log.offsets)
         work = int((read - changes.known)[changes.later].sum() + read[changes.replay].sum())
         with progress.task("Refreshing", work) as advance:
-            _fold(config, model, log, changes, previous, (vectors, carried), advance)
-            embed_whole(config, model, log, changes.replay, vectors, carried, advance)
+            _fold(config, model, log, changes, previous, made, advance)
+            embed_whole(config, model, log, changes.replay, made, advance)
         counts = {"unchanged": len(changes.same), "folded": len(changes.later), "replayed": len(changes.replay)}
         parents = {"eventlog": log.key, "model": model.key, "previous": previous.key}
-        return write_embeddings(folder, key, log.customers, vectors, carried, parents, counts)
+        return write_embeddings(folder, key, log.customers, made.vectors, histories(log), made.states, parents, counts)
 
 
 def changes_since(previous: Embeddings, log: EventLog) -> Changes:
     """Tell what became of each customer of the log since `previous`."""
     row = previous.rows_of(log.customers)
-    clock = np.zeros((log.n_customers, 4))
-    old = np.flatnonzero(row >= 0)
-    for start in range(0, len(old), COPIED):
-        part = old[start : start + COPIED]
-        clock[part] = stored_clock(previous.states[row[part]])
-    known, first, last = (clock[:, i].astype(np.int64) for i in (0, 2, 3))
+    was = previous.histories or _told_by_states(previous)
+    known, first, last = (np.where(row >= 0, column[row], 0) for column in (was.events, was.first, was.last))
     begin, end = log.offsets[:-1], log.offsets[1:]
     count = end - begin
     inside = (row >= 0) & (known > 0) & (known <= count)
@@ -92,17 +89,29 @@ def changes_since(previous: Embeddings, log: EventLog) -> Changes:
     inside &= at_last == last
     grown = inside & (count > known)
     after = np.asarray(log.time[np.where(grown, begin + known, begin)])
-    later = grown & (after > last)  # as many events up to the last known one as the state holds: none came late
-    same = inside & (count == known)
+    carried = previous.states.places(row) >= 0
+    later = grown & (after > last) & carried  # as many up to the last known one as the state holds: none came late
+    same = inside & (count == known) & (carried | (count < KEPT_FROM))
     places = [np.flatnonzero(mask) for mask in (same, later, ~same & ~later)]
     return Changes(row, known, *places)
 
 
-def _copy(changes: Changes, previous: Embeddings, vectors: np.ndarray, carried: np.ndarray) -> None:
+def _told_by_states(previous: Embeddings) -> Histories:
+    """Histories from the clocks of the states, which were kept for everybody in format 1."""
+    parts = [
+        stored_clock(previous.states.matrix[start : start + COPIED]) for start in range(0, previous.n_customers, COPIED)
+    ]
+    clock = np.concatenate(parts).astype(np.int64)
+    return Histories(clock[:, 0], clock[:, 2], clock[:, 3])
+
+
+def _copy(changes: Changes, previous: Embeddings, made: Room) -> None:
     for start in range(0, len(changes.same), COPIED):
         part = changes.same[start : start + COPIED]
-        vectors[part] = previous.vectors[changes.row[part]]
-        carried[part] = previous.states[changes.row[part]]
+        made.vectors[part] = previous.vectors[changes.row[part]]
+        kept = part[made.states.places(part) >= 0]
+        if kept.size:
+            made.put_rows(kept, previous.states.matrix[previous.states.places(changes.row[kept])])
 
 
 def _fold(
@@ -111,17 +120,14 @@ def _fold(
     log: EventLog,
     changes: Changes,
     previous: Embeddings,
-    into: tuple[np.ndarray, np.ndarray],
+    made: Room,
     advance: Advance,
 ) -> None:
     """Fill the rows of customers with later events alone."""
-    vectors, carried = into
     since, until = (log.offsets[:-1] + changes.known)[changes.later], log.offsets[1:][changes.later]
     with best_device(model) as encoder:
-        for part in length_buckets(until - since, config.batch_events):
+        for part in length_buckets(until - since, config.batch_events, longest=ROUND):
             who = changes.later[part]
-            state = from_rows(previous.states[changes.row[who]], encoder)
-            state = fold(encoder, log, who, since[part], until[part], state)
-            vectors[who] = encoder.vectors(state)
-            carried[who] = to_rows(state)
+            held = previous.states.matrix[previous.states.places(changes.row[who])]
+            made.put(who, encoder, fold(encoder, log, who, since[part], until[part], from_rows(held, encoder)))
             advance(int((until - since)[part].sum()))

@@ -12,6 +12,9 @@ from eventlog.sequences import DAY, SECOND
 from train.encoder import Encoder, State
 
 CLOCK = 8
+KEPT_FROM = 64
+"""Events from which on a customer's state is kept. A state is as large as the events of some hundred rows of a log; a
+shorter history is read again in less time than its state takes to be copied night after night."""
 
 
 def state_width(encoder: Encoder) -> int:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.errors import ArtifactError
-from embed.artifact import STATES, VECTORS, Embeddings, write_embeddings
+from embed.artifact import HISTORIES, STATES, VECTORS, Embeddings, Histories, States, write_embeddings
 
 
 def unit(n: int, d: int, seed: int = 0) -> np.ndarray:
@@ -18,10 +18,20 @@ def unit(n: int, d: int, seed: int = 0) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+def histories(n: int) -> Histories:
+    return Histories(np.arange(n) + 1, np.arange(n) * 7, np.arange(n) * 9)
+
+
+def every_state(n: int, s: int) -> States:
+    return States(np.arange(n), np.arange(n * s, dtype=np.float32).reshape(n, s))
+
+
 def written(folder: Path, customers: pl.Series, d: int = 16, s: int = 5) -> Embeddings:
     n = len(customers)
-    states = np.arange(n * s, dtype=np.float32).reshape(n, s)
-    return write_embeddings(folder, "k" * 16, customers, unit(n, d), states, {"model": "m", "eventlog": "e"})
+    states = every_state(n, s)
+    return write_embeddings(
+        folder, "k" * 16, customers, unit(n, d), histories(n), states, {"model": "m", "eventlog": "e"}
+    )
 
 
 @pytest.mark.parametrize("ids", [[-3, 1, 5, 2**40], ["", "a", "b c", "ü"]])
@@ -32,7 +42,10 @@ def test_what_is_written_comes_back(tmp_path: Path, ids: list[int] | list[str]) 
     assert back.customers.to_list() == ids
     assert back.customers.dtype == customers.dtype
     np.testing.assert_array_equal(back.vectors, unit(4, 16))
-    np.testing.assert_array_equal(back.states, np.arange(20, dtype=np.float32).reshape(4, 5))
+    np.testing.assert_array_equal(back.states.matrix, np.arange(20, dtype=np.float32).reshape(4, 5))
+    assert back.histories is not None
+    for name, column in vars(histories(4)).items():
+        np.testing.assert_array_equal(getattr(back.histories, name), column)
     assert (back.key, back.n_customers, back.width) == ("k" * 16, 4, 16)
     assert back.manifest.parents == {"model": "m", "eventlog": "e"}
 
@@ -41,7 +54,7 @@ def test_vectors_are_a_read_only_map_and_cost_no_memory(tmp_path: Path) -> None:
     before = pa.total_allocated_bytes()
     back = written(tmp_path / "embeddings", pl.Series(range(20_000), dtype=pl.Int64))
     assert pa.total_allocated_bytes() - before < back.vectors.nbytes / 4
-    for matrix in (back.vectors, back.states):
+    for matrix in (back.vectors, back.states.matrix):
         assert matrix.flags.c_contiguous
         assert not matrix.flags.owndata
         with pytest.raises(ValueError, match="read-only"):
@@ -52,17 +65,21 @@ def test_any_arrow_reader_opens_it(tmp_path: Path) -> None:
     back = written(tmp_path / "embeddings", pl.Series([1, 2, 3]))
     frame = pl.read_ipc(tmp_path / "embeddings" / VECTORS)
     assert frame.columns == ["customer_id", "vector"]
+    times = pl.read_ipc(tmp_path / "embeddings" / HISTORIES)
+    assert times.schema["last"] == pl.Datetime("us", "UTC")
+    assert times["events"].to_list() == [1, 2, 3]
+    assert pl.read_ipc(tmp_path / "embeddings" / STATES)["row"].to_list() == [0, 1, 2]
     np.testing.assert_array_equal(frame["vector"].to_numpy(), back.vectors)
 
 
 def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         written(tmp_path / name, pl.Series(["x", "y"]))
-    for file in (VECTORS, STATES, "manifest.json"):
+    for file in (VECTORS, HISTORIES, STATES, "manifest.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-@pytest.mark.parametrize("file", [VECTORS, STATES])
+@pytest.mark.parametrize("file", [VECTORS, HISTORIES, STATES])
 def test_a_flipped_bit_is_refused_and_the_file_named(tmp_path: Path, file: str) -> None:
     written(tmp_path / "embeddings", pl.Series([1, 2, 3]))
     path = tmp_path / "embeddings" / file
@@ -73,7 +90,7 @@ def test_a_flipped_bit_is_refused_and_the_file_named(tmp_path: Path, file: str) 
         Embeddings.load(tmp_path / "embeddings")
 
 
-@pytest.mark.parametrize("file", [VECTORS, STATES])
+@pytest.mark.parametrize("file", [VECTORS, HISTORIES, STATES])
 def test_a_truncated_file_is_refused_even_without_checksums(tmp_path: Path, file: str) -> None:
     written(tmp_path / "embeddings", pl.Series([1, 2, 3]))
     path = tmp_path / "embeddings" / file
@@ -117,6 +134,25 @@ def test_ids_of_the_other_type(tmp_path: Path) -> None:
     assert texts.rows_of(pl.Series([], dtype=pl.String)).tolist() == []
 
 
+@pytest.mark.parametrize("kept", [[], [0, 3], [2]])
+def test_states_of_some_customers_alone(tmp_path: Path, kept: list[int]) -> None:
+    rows = np.array(kept, np.int64)
+    states = States(rows, np.arange(len(rows) * 5, dtype=np.float32).reshape(-1, 5))
+    write_embeddings(tmp_path / "embeddings", "k", pl.Series([1, 2, 3, 4]), unit(4, 16), histories(4), states, {})
+    back = Embeddings.load(tmp_path / "embeddings").states
+    np.testing.assert_array_equal(back.matrix, states.matrix)
+    assert back.places(np.arange(-1, 5)).tolist() == [kept.index(row) if row in kept else -1 for row in range(-1, 5)]
+
+
+@pytest.mark.parametrize("rows", [[1, 0], [0, 0], [0, 2], [-1, 0]])
+def test_states_of_no_customer_are_not_written(tmp_path: Path, rows: list[int]) -> None:
+    states = States(np.array(rows), np.zeros((2, 5), np.float32))
+    with pytest.raises(ValueError, match="rows of states"):
+        write_embeddings(tmp_path / "e", "k", pl.Series([1, 2]), unit(2, 4), histories(2), states, {})
+    with pytest.raises(ValueError, match="histories"):
+        write_embeddings(tmp_path / "e", "k", pl.Series([1, 2]), unit(2, 4), histories(3), every_state(2, 5), {})
+
+
 @pytest.mark.parametrize(
     ("customers", "vectors", "states", "words"),
     [
@@ -137,5 +173,13 @@ def test_what_breaks_the_contract_is_not_written(
     tmp_path: Path, customers: pl.Series, vectors: np.ndarray, states: np.ndarray, words: str
 ) -> None:
     with pytest.raises(ValueError, match=words):
-        write_embeddings(tmp_path / "embeddings", "k", customers, vectors, states, {})
+        write_embeddings(
+            tmp_path / "embeddings",
+            "k",
+            customers,
+            vectors,
+            histories(len(customers)),
+            States(np.arange(len(states)), states),
+            {},
+        )
     assert list(tmp_path.iterdir()) == []

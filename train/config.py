@@ -29,9 +29,9 @@ class TrainConfig(Config):
     """Seed of initial weights, slices and validation customers."""
     width: int = Field(default=192, ge=16, le=1024, multiple_of=16)
     """Width of the customer vector."""
-    hidden: int = Field(default=128, ge=16, le=1024, multiple_of=16)
+    hidden: int = Field(default=64, ge=16, le=1024, multiple_of=16)
     """Width of the recurrent body (GRU)."""
-    event_width: int = Field(default=64, ge=8, le=512)
+    event_width: int = Field(default=32, ge=8, le=512)
     """Width of the event vector that the recurrent body reads."""
     vocabulary: int = Field(default=1000, ge=2, le=65_000)
     """Most frequent values of each categorical field with an embedding of their own."""

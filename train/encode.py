@@ -11,8 +11,11 @@ from train.encoder import Encoder, State, event_tensors
 from train.packing import pack
 from train.pools import gather, joined, pooled
 
-ROUND = 2048
-"""Longest run of events of one customer in one pass of the body; longer histories take several, carrying the state."""
+ROUND = 128
+"""Longest run of events of one customer in one pass of the body; longer histories take several, carrying the state.
+Short enough that many customers go through together: a recurrent step over few rows is mostly overhead."""
+PIECE = 40_000
+"""Events that are pooled at once."""
 
 
 @contextmanager
@@ -29,13 +32,16 @@ def torch_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def length_buckets(lengths: np.ndarray, budget: int = 40_000, most: int = 2048) -> Iterator[np.ndarray]:
+def length_buckets(
+    lengths: np.ndarray, budget: int = 40_000, most: int = 2048, longest: int | None = None
+) -> Iterator[np.ndarray]:
     """Positions of customers, similar lengths together, each bucket of at most `budget` events and `most` customers.
 
-    A history counts for at most ROUND events, since longer ones go through in rounds.
+    A history counts for at most `longest` events: ROUND, where longer ones go through in rounds. One that is longer
+    than the budget is a bucket of its own.
     """
     order = np.argsort(lengths, kind="stable")
-    cost = np.cumsum(np.minimum(lengths[order], ROUND))
+    cost = np.cumsum(lengths[order] if longest is None else np.minimum(lengths[order], longest))
     start = 0
     while start < len(order):
         spent = cost[start - 1] if start else 0
@@ -73,17 +79,26 @@ def states(encoder: Encoder, log: EventLog, customers: np.ndarray, begin: np.nda
 
     Callers cut a population into `length_buckets`; pools are wide, so this is not for everybody at once.
     """
-    events = gather(log, customers, begin, end)
-    count = len(customers)
-    return State(*pooled(encoder.layout, events, count), hidden_states(encoder, log, customers, begin, end))
+    return State(*_pooled(encoder, log, customers, begin, end), hidden_states(encoder, log, customers, begin, end))
 
 
 def fold(
     encoder: Encoder, log: EventLog, customers: np.ndarray, begin: np.ndarray, end: np.ndarray, state: State
 ) -> State:
     """States after events begin[i] .. end[i] are added to `state`; those events must be later than what it holds."""
-    events = gather(log, customers, begin, end)
-    first = events.time[np.searchsorted(events.owner, np.arange(len(customers)))]
-    new = pooled(encoder.layout, events, len(customers))
-    pools = joined((state.cells, state.clock, state.recent), new, first)
+    new = _pooled(encoder, log, customers, begin, end)
+    pools = joined((state.cells, state.clock, state.recent), new, np.asarray(log.time[begin]))
     return State(*pools, hidden_states(encoder, log, customers, begin, end, state.hidden))
+
+
+def _pooled(
+    encoder: Encoder, log: EventLog, customers: np.ndarray, begin: np.ndarray, end: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pools, clock and recent sums of events begin[i] .. end[i], read a PIECE at a time."""
+    reached = np.cumsum(end - begin) // PIECE
+    parts = []
+    for some in np.split(np.arange(len(customers)), np.flatnonzero(np.diff(reached)) + 1):
+        events = gather(log, customers[some], begin[some], end[some])
+        parts.append(pooled(encoder.layout, events, len(some)))
+    cells, clock, recent = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return cells, clock, recent

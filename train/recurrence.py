@@ -95,6 +95,6 @@ def last_states(gru: nn.GRU, events: Tensor, start: Tensor, sizes: list[int]) ->
         recurrent = torch.addmm(bias, before, across)
         switches = torch.sigmoid_(recurrent[:, : 2 * width].add_(entering[:, : 2 * width]))
         new = recurrent[:, 2 * width :].mul_(switches[:, :width]).add_(entering[:, 2 * width :]).tanh_()
-        before.lerp_(new, 1 - switches[:, width:])
+        before.copy_(new.lerp_(before, switches[:, width:]))
         i += size
     return h
