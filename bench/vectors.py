@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from embed.artifact import Embeddings, write_embeddings
+from embed.artifact import Embeddings, Histories, create_embeddings
 
 PIECE = 1 << 16
 LATENT = 16
@@ -27,15 +27,12 @@ def embeddings(folder: Path, n: int, width: int, seed: int, centres: int = 200) 
     rng = np.random.default_rng([seed, 1])
     means = rng.standard_normal((centres, LATENT), dtype=np.float32)
     axes = rng.standard_normal((LATENT, width), dtype=np.float32)
+    ids, read, key = pl.Series(np.arange(n)), np.ones(n, np.int64), f"bench-{n}-{width}-{seed}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = folder.parent / "scratch.f32"
-    vectors = np.memmap(scratch, dtype=np.float32, mode="w+", shape=(n, width))
-    for start in range(0, n, PIECE):
-        part = member[start : start + PIECE]
-        latent = means[part] + SPREAD * rng.standard_normal((len(part), LATENT), dtype=np.float32)
-        rows = latent @ axes + NOISE * LATENT**0.5 * rng.standard_normal((len(part), width), dtype=np.float32)
-        vectors[start : start + PIECE] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    states = np.zeros((n, 1), dtype=np.float32)
-    written = write_embeddings(folder, f"bench-{n}-{width}-{seed}", pl.Series(np.arange(n)), vectors, states, {})
-    scratch.unlink()
-    return written
+    with create_embeddings(folder, key, ids, Histories(read, read, read), width, np.zeros(0, np.int64), 1) as draft:
+        for start in range(0, n, PIECE):
+            part = member[start : start + PIECE]
+            latent = means[part] + SPREAD * rng.standard_normal((len(part), LATENT), dtype=np.float32)
+            rows = latent @ axes + NOISE * LATENT**0.5 * rng.standard_normal((len(part), width), dtype=np.float32)
+            draft.vectors[start : start + PIECE] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return Embeddings.load(folder, deep=False)

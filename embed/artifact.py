@@ -11,7 +11,8 @@ and numpy sees it without a copy. Any Arrow reader opens them. Format 1 had no h
 customer in row order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -137,69 +138,83 @@ class Embeddings:
         return cls(folder, manifest, customers, vectors, histories, states)
 
 
-def write_embeddings(
-    folder: Path,
-    key: str,
-    customers: pl.Series,
-    vectors: Floats,
-    histories: Histories,
-    states: States,
-    parents: Mapping[str, str],
-    figures: Mapping[str, Any] | None = None,
-) -> Embeddings:
-    """Write embeddings as one finished artifact at `folder` and map them.
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """Embeddings that are being written; its arrays are maps of the files, to be filled."""
 
-    `vectors` [n, d] and the states may themselves be memory maps: they are passed on without a copy, so that memory
-    stays bounded. Raises ValueError where shapes, types, id order or unit length break the contract, and StorageError
-    on a full disk.
+    vectors: Floats
+    """float32 [n, d], zeros at first."""
+    states: States
+    """Matrix of zeros at first."""
+    parents: dict[str, str]
+    """Role -> key of what they are made from."""
+    figures: dict[str, Any]
+    """What the manifest is to tell besides."""
+
+
+@contextmanager
+def create_embeddings(
+    folder: Path, key: str, customers: pl.Series, histories: Histories, width: int, kept: Rows, state_width: int
+) -> Iterator[Draft]:
+    """Write embeddings as one finished artifact at `folder`: the files have their size from the start, the caller fills
+    them, and what it filled in is checked at the end. Memory stays bounded, and a full disk is met before the work.
+
+    `kept` int64 [k] are the rows of customers whose states are kept. Raises ValueError where ids, histories, rows, or
+    what was filled in (unit vectors, finite states) break the contract, and StorageError on a full disk.
     """
-    _check(customers, vectors, histories, states)
+    _check_rows(customers, histories, kept)
     with create(folder, KIND, VERSION, key) as writer:
         ids = customers.rename("customer_id").to_arrow()
         ids = ids.cast(pa.large_string()) if customers.dtype == pl.String else ids
-        _write(writer.path(VECTORS), {"customer_id": ids, "vector": _lists(vectors)})
         times = {name: pa.array(getattr(histories, name)).view(CLOCK) for name in ("first", "last")}
         _write(writer.path(HISTORIES), {"events": pa.array(histories.events)} | times)
-        _write(writer.path(STATES), {"row": pa.array(states.rows), "state": _lists(states.matrix)})
-        writer.parents.update(parents)
-        writer.counts.update(customers=len(customers), width=vectors.shape[1])
-        writer.counts.update(states=len(states.rows), state_width=states.matrix.shape[1])
-        writer.figures.update(figures or {})
-    return Embeddings.load(folder, deep=False)
+        vectors = _to_fill(writer.path(VECTORS), {"customer_id": ids}, "vector", (len(customers), width))
+        matrix = _to_fill(writer.path(STATES), {"row": pa.array(kept)}, "state", (len(kept), state_width))
+        yield Draft(vectors, States(kept, matrix), writer.parents, writer.figures)
+        _check_values(vectors, matrix)
+        writer.counts.update(customers=len(customers), width=width, states=len(kept), state_width=state_width)
 
 
-def _check(customers: pl.Series, vectors: Floats, histories: Histories, states: States) -> None:
+def _check_rows(customers: pl.Series, histories: Histories, kept: Rows) -> None:
     if customers.dtype not in (pl.Int64, pl.String):
         raise ValueError(f"customers are {customers.dtype}; ids are Int64 or String")
-    if len(customers) == 0:
+    count = len(customers)
+    if count == 0:
         raise ValueError("there are no customers to write")
-    if customers.null_count() or not bool(
-        (customers.head(len(customers) - 1) < customers.tail(len(customers) - 1)).all()
-    ):
+    if customers.null_count() or not bool((customers.head(count - 1) < customers.tail(count - 1)).all()):
         raise ValueError("customers must be ascending, unique and without nulls")
-    if any(column.dtype != np.int64 or len(column) != len(customers) for column in vars(histories).values()):
-        raise ValueError(f"histories must be int64 [{len(customers)}] each")
-    rows = states.rows
-    if (
-        rows.dtype != np.int64
-        or (np.diff(rows) <= 0).any()
-        or (len(rows) and not 0 <= rows[0] <= rows[-1] < len(customers))
-    ):
+    if any(column.dtype != np.int64 or column.shape != (count,) for column in vars(histories).values()):
+        raise ValueError(f"histories must be int64 [{count}] each")
+    if kept.dtype != np.int64 or (np.diff(kept) <= 0).any() or (len(kept) and not 0 <= kept[0] <= kept[-1] < count):
         raise ValueError("rows of states must be int64, ascending, and rows of customers")
-    for name, matrix, count in (("vectors", vectors, len(customers)), ("states", states.matrix, len(rows))):
-        if matrix.dtype != np.float32 or matrix.ndim != 2 or len(matrix) != count or matrix.shape[1] < 1:
-            raise ValueError(f"{name} are {matrix.dtype} {matrix.shape}; expected float32 [{count}, width]")
-        if not matrix.flags.c_contiguous:
-            raise ValueError(f"{name} must be C-contiguous")
+
+
+def _check_values(vectors: Floats, states: Floats) -> None:
     for start in range(0, len(vectors), CHECKED_ROWS):
         some = vectors[start : start + CHECKED_ROWS]
         norms = np.sqrt(np.einsum("nd,nd->n", some, some, dtype=np.float64))
         # written so that NaN fails too
         if not bool((np.abs(norms - 1.0) <= UNIT_TOLERANCE).all()):
             raise ValueError(f"vectors {start} to {start + len(some) - 1} hold a row that is not of unit length")
-    for start in range(0, len(rows), CHECKED_ROWS):
-        if not bool(np.isfinite(states.matrix[start : start + CHECKED_ROWS]).all()):
+    for start in range(0, len(states), CHECKED_ROWS):
+        if not bool(np.isfinite(states[start : start + CHECKED_ROWS]).all()):
             raise ValueError(f"states from {start} on hold a value that is not finite")
+
+
+def _to_fill(path: Path, columns: Mapping[str, pa.Array], name: str, shape: tuple[int, int]) -> Floats:
+    """Write an Arrow file of some columns and a matrix of zeros [n, d]; returns the matrix as a writable map of it.
+
+    Zeros are really written, so that the disk's room is taken before the map is filled: a write through a map that
+    finds no room kills the process.
+    """
+    _write(path, {**columns, name: _lists(np.zeros(shape, np.float32))})
+    if not shape[0]:
+        return np.empty(shape, np.float32)
+    source = pa.memory_map(str(path), "r")
+    values = pa.ipc.open_file(source).get_batch(0).column(name).values.buffers()[1]
+    source.seek(0)
+    offset = values.address - source.read_buffer().address
+    return np.memmap(path, np.float32, "r+", offset, shape)
 
 
 def _lists(matrix: Floats) -> pa.Array:

@@ -14,9 +14,9 @@ import numpy as np
 
 from configs.errors import ConflictError
 from configs.progress import SILENT, Advance, Progress
-from embed.artifact import KIND, VERSION, Embeddings, Histories, write_embeddings
+from embed.artifact import KIND, VERSION, Draft, Embeddings, Histories
 from embed.config import EmbedConfig
-from embed.run import Room, best_device, embed_whole, histories, room
+from embed.run import best_device, draft, embed_whole, put
 from embed.state import KEPT_FROM, from_rows, stored_clock
 from eventlog.recode import recoded
 from eventlog.sequences import EventLog
@@ -64,16 +64,16 @@ def run(
     log = recoded(log, model.schema)
     set_threads()
     changes = changes_since(previous, log)
-    with room(folder, log, model) as made, torch_threads(config.threads):
+    with draft(folder, key, log, model) as made, torch_threads(config.threads):
         _copy(changes, previous, made)
         read = np.diff(log.offsets)
         work = int((read - changes.known)[changes.later].sum() + read[changes.replay].sum())
         with progress.task("Refreshing", work) as advance:
             _fold(config, model, log, changes, previous, made, advance)
             embed_whole(config, model, log, changes.replay, made, advance)
-        counts = {"unchanged": len(changes.same), "folded": len(changes.later), "replayed": len(changes.replay)}
-        parents = {"eventlog": log.key, "model": model.key, "previous": previous.key}
-        return write_embeddings(folder, key, log.customers, made.vectors, histories(log), made.states, parents, counts)
+        made.figures.update(unchanged=len(changes.same), folded=len(changes.later), replayed=len(changes.replay))
+        made.parents.update(eventlog=log.key, model=model.key, previous=previous.key)
+    return Embeddings.load(folder, deep=False)
 
 
 def changes_since(previous: Embeddings, log: EventLog) -> Changes:
@@ -105,13 +105,14 @@ def _told_by_states(previous: Embeddings) -> Histories:
     return Histories(clock[:, 0], clock[:, 2], clock[:, 3])
 
 
-def _copy(changes: Changes, previous: Embeddings, made: Room) -> None:
+def _copy(changes: Changes, previous: Embeddings, made: Draft) -> None:
     for start in range(0, len(changes.same), COPIED):
         part = changes.same[start : start + COPIED]
         made.vectors[part] = previous.vectors[changes.row[part]]
         kept = part[made.states.places(part) >= 0]
         if kept.size:
-            made.put_rows(kept, previous.states.matrix[previous.states.places(changes.row[kept])])
+            held = previous.states.matrix[previous.states.places(changes.row[kept])]
+            made.states.matrix[made.states.places(kept)] = held
 
 
 def _fold(
@@ -120,7 +121,7 @@ def _fold(
     log: EventLog,
     changes: Changes,
     previous: Embeddings,
-    made: Room,
+    made: Draft,
     advance: Advance,
 ) -> None:
     """Fill the rows of customers with later events alone."""
@@ -129,5 +130,5 @@ def _fold(
         for part in length_buckets(until - since, config.batch_events, longest=ROUND):
             who = changes.later[part]
             held = previous.states.matrix[previous.states.places(changes.row[who])]
-            made.put(who, encoder, fold(encoder, log, who, since[part], until[part], from_rows(held, encoder)))
+            put(made, who, encoder, fold(encoder, log, who, since[part], until[part], from_rows(held, encoder)))
             advance(int((until - since)[part].sum()))

@@ -1,17 +1,14 @@
 """Everyone to vectors and states, in memory that does not grow with the population."""
 
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from configs.errors import storage_errors
 from configs.progress import SILENT, Advance, Progress
-from embed.artifact import KIND, VERSION, Embeddings, Histories, States, write_embeddings
+from embed.artifact import KIND, VERSION, Draft, Embeddings, Histories, create_embeddings
 from embed.config import EmbedConfig
 from embed.state import KEPT_FROM, state_width, to_rows
 from eventlog.recode import recoded
@@ -42,61 +39,31 @@ def run(config: EmbedConfig, model: Model, log: EventLog, folder: Path, progress
         return Embeddings.load(folder, deep=False)
     log = recoded(log, model.schema)
     set_threads()
-    with room(folder, log, model) as made, torch_threads(config.threads):
+    with draft(folder, key, log, model) as made, torch_threads(config.threads):
         with progress.task("Embedding", log.n_events) as advance:
             embed_whole(config, model, log, np.arange(log.n_customers), made, advance)
-        parents = {"eventlog": log.key, "model": model.key}
-        return write_embeddings(folder, key, log.customers, made.vectors, histories(log), made.states, parents)
+        made.parents.update(eventlog=log.key, model=model.key)
+    return Embeddings.load(folder, deep=False)
 
 
-def histories(log: EventLog) -> Histories:
-    """How many events each customer of a log has, and when."""
+def draft(folder: Path, key: str, log: EventLog, model: Model) -> AbstractContextManager[Draft]:
+    """Embeddings of a log's customers by a model, to be filled in; states of histories of KEPT_FROM events or more."""
     begin, end = log.offsets[:-1], log.offsets[1:]
-    return Histories(end - begin, np.asarray(log.time[begin]), np.asarray(log.time[end - 1]))
+    histories = Histories(end - begin, np.asarray(log.time[begin]), np.asarray(log.time[end - 1]))
+    kept = np.flatnonzero(histories.events >= KEPT_FROM)
+    return create_embeddings(folder, key, log.customers, histories, model.width, kept, state_width(model.encoder))
 
 
-@dataclass(frozen=True)
-class Room:
-    """Where vectors and states of a log's customers are put while they are made."""
-
-    vectors: np.ndarray
-    """float32 [n, d]."""
-    states: States
-    """Of the customers with KEPT_FROM events or more."""
-
-    def put(self, customers: np.ndarray, encoder: Encoder, state: State) -> None:
-        """Fill in what the states of some customers (positions in the log) come to."""
-        self.vectors[customers] = encoder.vectors(state)
-        self.put_rows(customers, to_rows(state))
-
-    def put_rows(self, customers: np.ndarray, rows: np.ndarray) -> None:
-        """Fill in those of some states as rows [S, s] that are kept."""
-        places = self.states.places(customers)
-        self.states.matrix[places[places >= 0]] = rows[places >= 0]
-
-
-@contextmanager
-def room(folder: Path, log: EventLog, model: Model) -> Iterator[Room]:
-    """Room on disk beside `folder`, gone afterwards."""
-    kept = np.flatnonzero(np.diff(log.offsets) >= KEPT_FROM)
-    work = folder.with_name(f".{folder.name}.work")
-    with storage_errors(folder):
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        try:
-            vectors = _floats(work / "vectors", log.n_customers, model.width)
-            yield Room(vectors, States(kept, _floats(work / "states", len(kept), state_width(model.encoder))))
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-
-
-def _floats(path: Path, count: int, width: int) -> np.ndarray:
-    """Float32 [count, width] in a file; a file cannot be mapped empty."""
-    return np.memmap(path, np.float32, mode="w+", shape=(count, width)) if count else np.empty((0, width), np.float32)
+def put(made: Draft, customers: np.ndarray, encoder: Encoder, state: State) -> None:
+    """Fill in what the states of some customers (positions in the log) come to."""
+    made.vectors[customers] = encoder.vectors(state)
+    places = made.states.places(customers)
+    if (kept := places >= 0).any():
+        made.states.matrix[places[kept]] = to_rows(state)[kept]
 
 
 def embed_whole(
-    config: EmbedConfig, model: Model, log: EventLog, customers: np.ndarray, made: Room, advance: Advance
+    config: EmbedConfig, model: Model, log: EventLog, customers: np.ndarray, made: Draft, advance: Advance
 ) -> None:
     """Fill the rows of some customers (positions in the log) from their whole histories.
 
@@ -108,7 +75,7 @@ def embed_whole(
             lengths = log.offsets[block + 1] - log.offsets[block]
             for part in length_buckets(lengths, config.batch_events, longest=ROUND):
                 who = block[part]
-                made.put(who, encoder, states(encoder, log, who, log.offsets[who], log.offsets[who + 1]))
+                put(made, who, encoder, states(encoder, log, who, log.offsets[who], log.offsets[who + 1]))
                 advance(int(lengths[part].sum()))
 
 

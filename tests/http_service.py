@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from embedded import write_embeddings
 from fastapi.testclient import TestClient
 
 import index.run
 from cluster.artifact import SegmentProfile, write_segments
 from cluster.fit import Fit
 from cluster.profile import Driver
-from embed.artifact import write_embeddings
 from eventlog.artifact import write_behaviour
 from eventlog.behaviour import Behaviour, Feature
 from index.config import AudienceConfig, IndexConfig
@@ -47,8 +47,7 @@ def publish(root: Path, seed: int = 0, ids: pl.Series | None = None, n: int = N)
     rng, folder, group = np.random.default_rng(seed), workspace.staging / key, group_of(n)
     vectors = np.eye(WIDTH, dtype=np.float32)[group] + 0.4 * rng.standard_normal((n, WIDTH)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    states = np.zeros((n, 2), np.float32)
-    embeddings = write_embeddings(folder / "embeddings", key, customers, vectors, states, {})
+    embeddings = write_embeddings(folder / "embeddings", key, customers, vectors)
     index.run.run(IndexConfig(), embeddings, folder / "index")
     matrix = np.column_stack([rng.integers(2, 90, n), rng.gamma(2, 50, n), np.eye(GROUPS)[group]]).astype(np.float32)
     write_behaviour(Behaviour(FEATURES, matrix), key, folder / "behaviour", {})

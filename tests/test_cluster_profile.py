@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from embedded import write_embeddings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ from cluster.palette import COLOURS, colours_for
 from cluster.profile import drivers, lifts, table, typical
 from cluster.run import fingerprint, run
 from configs.errors import ArtifactError, InputError
-from embed.artifact import Embeddings, write_embeddings
+from embed.artifact import Embeddings
 from eventlog.behaviour import Behaviour, Feature
 
 QUICK = SegmentsConfig(epochs=60, stability_runs=1, min_customers=30)
@@ -52,7 +53,7 @@ def embedded(folder: Path, group: np.ndarray, seed: int = 0) -> Embeddings:
     rows = rng.standard_normal((3, 32))[group] + rng.standard_normal((len(group), 32)) * 0.15
     vectors = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     customers = pl.Series([f"c{i:05d}" for i in range(len(group))])
-    return write_embeddings(folder, f"emb{seed}", customers, vectors, vectors[:, :1].copy(), {})
+    return write_embeddings(folder, f"emb{seed}", customers, vectors)
 
 
 def test_every_figure_is_brute_force() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from embedded import write_embeddings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
@@ -12,7 +13,6 @@ from sklearn.metrics import adjusted_rand_score
 from cluster.config import SegmentsConfig
 from cluster.run import run
 from cluster.view import identity_of, view_of
-from embed.artifact import write_embeddings
 from eventlog.behaviour import Behaviour, Feature
 
 N, TOWNS, KINDS = 1500, 12, 6
@@ -64,7 +64,7 @@ def test_customers_who_draw_from_one_mix_have_no_identity_however_few_their_even
 
 def test_segments_follow_behaviour_though_towns_are_louder(tmp_path: Path) -> None:
     group, _, behaviour, vectors = bank()
-    embeddings = write_embeddings(tmp_path / "e", "k", pl.Series(range(N)), vectors, vectors[:, :1].copy(), {})
+    embeddings = write_embeddings(tmp_path / "e", "k", pl.Series(range(N)), vectors)
     quick = SegmentsConfig(epochs=80, stability_runs=1)
     seen = run(quick, embeddings, behaviour, tmp_path / "s")
     assert seen.manifest.figures["set_aside"] == ["town"]

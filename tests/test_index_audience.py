@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from embedded import write_embeddings
 
 from configs.errors import InputError
-from embed.artifact import Embeddings, write_embeddings
+from embed.artifact import Embeddings
 from eventlog.behaviour import Behaviour, Feature
 from index.audience import NOTHING_IN_COMMON, Audience, build_audience
 from index.config import AudienceConfig
@@ -38,7 +39,7 @@ def embedded(folder: Path, seed: int, spread: float = 2.2, ids: pl.Series | None
     path = folder / f"{seed}-{spread}-{customers.dtype}"
     if path.exists():
         return Embeddings.load(path, deep=False)
-    return write_embeddings(path, f"w{seed}", customers, vectors, np.zeros((N, 1), np.float32), {})
+    return write_embeddings(path, f"w{seed}", customers, vectors)
 
 
 def behaviour_of(seed: int) -> Behaviour:
@@ -268,7 +269,7 @@ def test_equal_customers_get_equal_scores(folder: Path, tmp_path: Path) -> None:
     vectors, _ = world(0)
     twins = vectors.copy()
     twins[1::2] = twins[::2]
-    given = write_embeddings(tmp_path / "e", "t", pl.Series(np.arange(N) + 1), twins, np.zeros((N, 1), np.float32), {})
+    given = write_embeddings(tmp_path / "e", "t", pl.Series(np.arange(N) + 1), twins)
     audience = build_audience(request(np.arange(100), 301), given, None)
     np.testing.assert_array_equal(audience.scores[::2], audience.scores[1::2])
     # of twins the first comes first
@@ -280,18 +281,14 @@ def test_equal_customers_get_equal_scores(folder: Path, tmp_path: Path) -> None:
 def test_seeds_that_are_all_alike_break_nothing(tmp_path: Path) -> None:
     vectors = world(0)[0].copy()
     vectors[:40] = vectors[0]
-    given = write_embeddings(
-        tmp_path / "e", "t", pl.Series(np.arange(N) + 1), vectors, np.zeros((N, 1), np.float32), {}
-    )
+    given = write_embeddings(tmp_path / "e", "t", pl.Series(np.arange(N) + 1), vectors)
     report = build_audience(request(np.arange(40), 200), given, behaviour_of(0)).report
     assert report.recall.value > 0.9
 
 
 def test_very_few_others(folder: Path, tmp_path: Path) -> None:
     vectors, _ = world(0)
-    few = write_embeddings(
-        tmp_path / "e", "t", pl.Series(np.arange(140) + 1), vectors[:140], np.zeros((140, 1), np.float32), {}
-    )
+    few = write_embeddings(tmp_path / "e", "t", pl.Series(np.arange(140) + 1), vectors[:140])
     report = build_audience(request(np.arange(30), 110), few, None).report
     assert report.eligible == 110
     report = build_audience(request(np.arange(138), 120, include_seeds=True), few, None).report

@@ -8,11 +8,12 @@ import elsewhere
 import numpy as np
 import polars as pl
 import pytest
+from embedded import write_embeddings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import ArtifactError, InputError, KinfolkError
-from embed.artifact import Embeddings, write_embeddings
+from embed.artifact import Embeddings
 from index.artifact import load_index
 from index.config import IndexConfig
 from index.run import run
@@ -30,7 +31,7 @@ def groups(n: int, d: int, centres: int, seed: int = 0) -> np.ndarray:
 
 def embeddings(folder: Path, vectors: np.ndarray, key: str = "k") -> Embeddings:
     ids = pl.Series(np.arange(len(vectors)) * 3)
-    return write_embeddings(folder, key, ids, vectors, np.zeros((len(vectors), 1), np.float32), {})
+    return write_embeddings(folder, key, ids, vectors)
 
 
 def brute(vectors: np.ndarray, queries: np.ndarray, allowed: np.ndarray) -> np.ndarray:

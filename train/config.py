@@ -27,7 +27,7 @@ class TrainConfig(Config):
 
     seed: int = Field(default=0, ge=0)
     """Seed of initial weights, slices and validation customers."""
-    width: int = Field(default=192, ge=16, le=1024, multiple_of=16)
+    width: int = Field(default=256, ge=16, le=1024, multiple_of=16)
     """Width of the customer vector."""
     hidden: int = Field(default=64, ge=16, le=1024, multiple_of=16)
     """Width of the recurrent body (GRU)."""

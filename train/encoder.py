@@ -129,7 +129,7 @@ class Parts:
     @classmethod
     def of(cls, width: int) -> "Parts":
         """The parts of a new model's vector `width` wide."""
-        level, selected, forecasts = min(16, width // 12), min(40, width // 5), min(24, width // 8)
+        level, selected, forecasts = min(16, width // 12), width * 11 // 32, min(24, width // 8)
         return cls(width - level - selected - forecasts, level, selected, forecasts)
 
 

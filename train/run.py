@@ -31,7 +31,7 @@ from train.trust import reliability
 FEWEST_CUSTOMERS = 20
 REPEATS = 4
 """Most times that an epoch reads a small log over."""
-ALGORITHM = 5
+ALGORITHM = 6
 """Raised when the same settings and data would give other weights, so that a finished model is not reused."""
 
 
