@@ -10,15 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from configs.errors import InputError
 from embed.artifact import Embeddings
 from eventlog.behaviour import Behaviour
 from index.config import AudienceConfig
 from index.contest import compete
-from index.expect import CurvePoint, Estimate, Expectation, ScorerResult, curve_sizes, expect, mean_so_far, scaled
+from index.expect import CurvePoint, Estimate, Expectation, ScorerResult, curve_sizes, mean_so_far, scaled
 from index.explain import Driver, drivers
 from index.inputs import Floats, Inputs
-from index.request import AudienceRequest, Pool, Rows, SeedCounts, resolve
+from index.request import AudienceRequest, Labels, Pool, Rows, SeedCounts, resolve
 from index.scoring import percentiles, score_everybody
+from index.size import precision, settle
 
 NOTHING_IN_COMMON = (
     "these customers have nothing in common that we can see: expect no more than a random audience would bring"
@@ -35,12 +37,18 @@ class AudienceReport:
     """Key of the embeddings that the audience was made from."""
     population: int
     eligible: int
-    """Customers who may be members: seeds (unless kept) and suppressed ones are not."""
+    """Customers who may be members: seeds (unless kept), suppressed ones and those of other segments are not."""
     size: int
+    """Customers in the audience, those held out included."""
+    held_out: int
+    """Members who are kept out of the list."""
+    nested: tuple[int, ...]
+    """Sizes of the smaller audiences inside it, ascending."""
     seeds: SeedCounts
     seeds_in_audience: int
     suppressed: int
     suppress_unmatched: int
+    outside_segments: int
     scorers: tuple[ScorerResult, ...]
     """Every scorer that competed, with its cross-validated figures."""
     auroc: Estimate
@@ -49,6 +57,8 @@ class AudienceReport:
     """Expected share of the customers like the seeds, not yet known, whom the audience finds."""
     lift: Estimate
     """The same, over a random audience of this size."""
+    precision: Estimate | None
+    """Expected share of the members who are like the seeds; None where the base rate is not known."""
     confidence: float
     """Probability that an interval is meant to hold the true value."""
     curve: tuple[CurvePoint, ...]
@@ -68,16 +78,28 @@ class Audience:
     customers: pl.Series
     """Everybody's ids, as in the embeddings."""
     members: Rows
-    """int64 [size]: rows of the members by falling score, ties by row."""
+    """int64 [size]: rows of the members by falling score, ties by row; those held out included."""
+    held_out: Rows
+    """int64: rows of the members held out, ascending."""
     scores: Floats
     """float32 [n]: for everybody, the share of customers who are less like the seeds."""
     report: AudienceReport
 
     def member_table(self) -> pl.DataFrame:
-        """customer_id, score, rank of the members, best first."""
-        ranks = np.arange(1, len(self.members) + 1)
-        ids = self.customers.gather(self.members).rename("customer_id")
-        return pl.DataFrame([ids, pl.Series("score", self.scores[self.members]), pl.Series("rank", ranks)])
+        """customer_id, score, rank of the members who are not held out, best first.
+
+        Where audiences are nested, also the size of the smallest that each is in, as `within`.
+        """
+        ranks, ids = np.arange(1, len(self.members) + 1), self.customers.gather(self.members).rename("customer_id")
+        table = pl.DataFrame([ids, pl.Series("score", self.scores[self.members]), pl.Series("rank", ranks)])
+        if self.report.nested:
+            sizes = np.array([*self.report.nested, self.report.size])
+            table = table.with_columns(within=pl.Series(sizes[np.searchsorted(sizes, ranks)]))
+        return table.filter(pl.Series(~np.isin(self.members, self.held_out)))
+
+    def held_out_table(self) -> pl.DataFrame:
+        """customer_id of the members held out."""
+        return self.customers.gather(self.held_out).rename("customer_id").to_frame()
 
     def score_table(self) -> pl.DataFrame:
         """customer_id, score of everybody, in order of rows."""
@@ -89,34 +111,40 @@ def build_audience(
     embeddings: Embeddings,
     behaviour: Behaviour | None,
     config: AudienceConfig | None = None,
+    labels: Labels | None = None,
 ) -> Audience:
-    """The audience of `request`. The same request over the same snapshot gives the same audience.
+    """The audience of `request`; `labels` [n] are everybody's segments.
 
-    Raises InputError where too few seeds are known customers, or the size is too small or above the eligible.
+    The same request over the same snapshot gives the same audience.
+    Raises InputError where too few seeds are known customers, the size is too small or above the eligible, or options
+    contradict each other.
     """
     config = config or AudienceConfig()
-    pool = resolve(request, embeddings, config)
+    pool = resolve(request, embeddings, config, labels)
     rng = np.random.default_rng([request.seed, 0])
     n = embeddings.n_customers
     everybody = np.sort(rng.choice(n, min(n, SAMPLE), replace=False))
     inputs = Inputs.of(embeddings, behaviour, everybody)
     contest = compete(inputs, pool, config, request.seed)
-    expectation = expect(contest, min(1.0, pool.size / max(pool.reachable, 1)), config, request.seed)
+    size, expectation = settle(request, pool, contest, config)
     chosen = [contest.names[at] for at in expectation.chosen]
     scores, similarity = score_everybody(inputs, pool, config, chosen, request.seed)
     order = np.argsort(-scores, kind="stable")
     ranked = order[pool.eligible[order]]
-    members = ranked[: pool.size]
+    members = ranked[:size]
+    held_out = np.sort(np.random.default_rng([request.seed, 5]).choice(members, round(request.hold_out * size), False))
     apart = [
         () if behaviour is None else drivers(behaviour, group, everybody, config.drivers, rng)
         for group in (members, pool.seeds)
     ]
-    report = _report(embeddings.key, pool, config, expectation, ranked, similarity, apart)
-    return Audience(embeddings.customers, members, percentiles(scores, order), report)
+    report = _report(embeddings.key, request, size, pool, config, expectation, ranked, similarity, apart)
+    return Audience(embeddings.customers, members, held_out, percentiles(scores, order), report)
 
 
 def _report(
     snapshot: str,
+    request: AudienceRequest,
+    size: int,
     pool: Pool,
     config: AudienceConfig,
     expectation: Expectation,
@@ -124,21 +152,28 @@ def _report(
     similarity: Floats,
     apart: list[tuple[Driver, ...]],
 ) -> AudienceReport:
-    curve = _curve(pool, config, expectation, ranked, similarity)
-    here = next(point for point in curve if point.size == pool.size)
+    nested = tuple(sorted(set(request.nested) - {size}))
+    if nested and nested[-1] > size:
+        raise InputError(f"an audience of {nested[-1]} cannot be nested in one of {size}, which the precision allows")
+    curve = _curve((size, *nested), pool, config, expectation, ranked, similarity)
+    here = next(point for point in curve if point.size == size)
     return AudienceReport(
         snapshot=snapshot,
         population=len(similarity),
         eligible=len(ranked),
-        size=pool.size,
+        size=size,
+        held_out=round(request.hold_out * size),
+        nested=nested,
         seeds=pool.counts,
-        seeds_in_audience=int(pool.is_seed[ranked[: pool.size]].sum()),
+        seeds_in_audience=int(pool.is_seed[ranked[:size]].sum()),
         suppressed=pool.suppressed,
         suppress_unmatched=pool.suppress_unmatched,
+        outside_segments=pool.outside_segments,
         scorers=expectation.scorers,
         auroc=expectation.auroc,
         recall=here.recall,
         lift=here.lift,
+        precision=precision(here.lift, request.base_rate),
         confidence=config.confidence,
         curve=curve,
         similarity_of_seeds=float(similarity[pool.seeds].mean(dtype=np.float64)),
@@ -150,9 +185,14 @@ def _report(
 
 
 def _curve(
-    pool: Pool, config: AudienceConfig, expectation: Expectation, ranked: Rows, similarity: Floats
+    asked: tuple[int, ...],
+    pool: Pool,
+    config: AudienceConfig,
+    expectation: Expectation,
+    ranked: Rows,
+    similarity: Floats,
 ) -> tuple[CurvePoint, ...]:
-    sizes = curve_sizes(pool.size, len(ranked), config.least_size)
+    sizes = curve_sizes(asked, len(ranked), config.least_size)
     seeds = mean_so_far(pool.is_seed[ranked], sizes)
     points = []
     for size, seeded, mean in zip(sizes, seeds, mean_so_far(similarity[ranked], sizes), strict=True):

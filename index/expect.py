@@ -123,10 +123,10 @@ def _optimism(contest: Contest, share: float, shares: Doubles, weights: Doubles)
     return np.maximum(WEAKER * recalls / len(picks), 0.0), max(WEAKER * aurocs / len(picks), 0.0)
 
 
-def curve_sizes(size: int, eligible: int, least: int, points: int = 12) -> list[int]:
-    """Sizes from the least to everybody eligible, evenly on a log scale, the requested one among them."""
+def curve_sizes(asked: tuple[int, ...], eligible: int, least: int, points: int = 12) -> list[int]:
+    """Sizes from the least to everybody eligible, evenly on a log scale, those asked for among them."""
     between = np.geomspace(min(least, eligible), eligible, points).round().astype(np.int64)
-    return sorted({int(s) for s in between} | {size})
+    return sorted({int(s) for s in between} | {*asked})
 
 
 def scaled(estimate: Estimate, factor: float) -> Estimate:

@@ -23,7 +23,7 @@ class AudienceFiles:
     """Where to write an audience: CSV, or Parquet where a name ends in .parquet."""
 
     members: Path
-    """customer_id, score, rank of the members, best first."""
+    """customer_id, score, rank of the members who are not held out, best first."""
     scores: Path | None = None
     """customer_id, score of everybody."""
     inputs: tuple[Path, ...] = ()
@@ -55,7 +55,7 @@ def make_audience(
     """
     files.check()
     opened, request = Snapshot.load(workspace, snapshot), normal(request)
-    audience = build_audience(request, opened.embeddings, opened.behaviour, config_of(opened))
+    audience = build_audience(request, opened.embeddings, opened.behaviour, config_of(opened), opened.segments.labels)
     with ExitStack() as stack:
         if files.scores is not None:
             write_table(audience.score_table(), stack.enter_context(output(files.scores)), files.scores.suffix)

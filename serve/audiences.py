@@ -2,6 +2,7 @@
 
     workspace/audiences/<id>/
       members.parquet   customer_id (as in the source), score, rank; best first
+      held_out.parquet  customer_id of members who are kept out of the list; only where some are
       report.json       what to expect of it, and what it was made from
       manifest.json
 
@@ -32,7 +33,7 @@ from store.catalogue import Catalogue
 from store.workspace import Workspace
 
 KIND, VERSION = "audience", 1
-MEMBERS, REPORT = "members.parquet", "report.json"
+MEMBERS, HELD_OUT, REPORT = "members.parquet", "held_out.parquet", "report.json"
 ID = re.compile(r"a-[0-9a-f]{16}")
 UNMATCHED_SHOWN = 100
 """Unknown seed ids that the report repeats; their number is always given."""
@@ -62,13 +63,14 @@ def config_of(snapshot: Snapshot) -> AudienceConfig:
 
 def normal(request: AudienceRequest) -> AudienceRequest:
     """The request with its ids as text in one order, so that equal lists in any order are one request."""
-    seeds, suppress = (tuple(sorted(map(str, ids))) for ids in (request.seeds, request.suppress))
-    return request.model_copy(update={"seeds": seeds, "suppress": suppress})
+    lists = {name: tuple(sorted(map(str, getattr(request, name)))) for name in ("seeds", "suppress")}
+    numbers = {name: tuple(sorted(set(getattr(request, name)))) for name in ("nested", "segments", "not_segments")}
+    return request.model_copy(update={**lists, **numbers})
 
 
 def id_of(request: AudienceRequest, snapshot: Snapshot, config: AudienceConfig) -> str:
     """The id of the audience that a request gives over a snapshot."""
-    asked = normal(request).model_dump(mode="json")
+    asked = normal(request).model_dump(mode="json", exclude_defaults=True)  # a new option changes no old id
     return "a-" + key_of(KIND, VERSION, snapshot.manifest.key, config.model_dump(mode="json"), asked)
 
 
@@ -83,7 +85,7 @@ def make_audience(
     request = normal(request)
     id = id_of(request, snapshot, config)
     if not is_complete(folder_of(workspace, id), KIND, VERSION):
-        audience = build_audience(request, snapshot.embeddings, snapshot.behaviour, config)
+        audience = build_audience(request, snapshot.embeddings, snapshot.behaviour, config, snapshot.segments.labels)
         return store_audience(audience, request, snapshot, workspace, catalogue, actor), True
     stored = load_audience(workspace, id)
     _record(stored, workspace, catalogue, actor)
@@ -106,10 +108,13 @@ def store_audience(
         # another process may have made the same one meanwhile
         if not is_complete(folder, KIND, VERSION):
             with create(folder, KIND, VERSION, id.removeprefix("a-")) as writer:
-                audience.member_table().write_parquet(writer.path(MEMBERS))
+                listed = audience.member_table()
+                listed.write_parquet(writer.path(MEMBERS))
+                if len(audience.held_out):
+                    audience.held_out_table().write_parquet(writer.path(HELD_OUT))
                 writer.write_json(REPORT, report_of(audience, request, snapshot))
                 writer.parents["snapshot"] = snapshot.manifest.key
-                writer.counts.update(members=len(audience.members), population=snapshot.n_customers)
+                writer.counts.update(members=len(listed), population=snapshot.n_customers)
     stored = load_audience(workspace, id)
     _record(stored, workspace, catalogue, actor)
     return stored
@@ -150,7 +155,7 @@ def report_of(audience: Audience, request: AudienceRequest, snapshot: Snapshot) 
 
 def options_of(request: AudienceRequest) -> dict[str, Any]:
     """The options of a request without any customer id: lists become their lengths."""
-    return {**request.model_dump(mode="json", exclude={"seeds"}), "suppress": len(request.suppress)}
+    return {**request.model_dump(mode="json", exclude={"seeds"}, exclude_none=True), "suppress": len(request.suppress)}
 
 
 def hash_of(request: AudienceRequest) -> str:

@@ -260,7 +260,7 @@ class RequestAnswer(Answer):
 
     model_config = ConfigDict(use_attribute_docstrings=True, extra="allow")
 
-    size: int
+    size: int | None = None
     include_seeds: bool
     suppress: int
     seed: int
@@ -283,14 +283,22 @@ class AudienceAnswer(Answer):
     eligible: int
     size: int
     seeds_in_audience: int
+    held_out: int = 0
+    """Members, drawn at random, who are kept out of the list, so that the effect can be measured later."""
+    nested: list[int] = []
+    """Sizes of the smaller audiences inside it."""
     suppressed: int
     suppress_unmatched: int
+    outside_segments: int = 0
+    """Customers who may not be members for the segment they are in."""
     confidence: float
     """Probability that an interval is meant to hold the true value."""
     recall: EstimateAnswer
     """Expected share of the customers like the seeds, not yet known, whom the audience finds."""
     lift: EstimateAnswer
     """The same, over a random audience of this size."""
+    precision: EstimateAnswer | None = None
+    """Expected share of the members who are like the seeds; null where no base rate was given."""
     auroc: EstimateAnswer
     """How well held-out seeds rank above everybody else; 0.5 is chance."""
     warnings: list[str]
@@ -332,6 +340,8 @@ class AudienceMember(Answer):
     """Share of all customers who are less like the seeds."""
     rank: int
     """1 is the best."""
+    within: int | None = None
+    """Where audiences are nested, the size of the smallest that the member is in."""
 
 
 class AudienceMembers(Answer):

@@ -68,7 +68,11 @@ def drawn(seed: int, groups: list[int], many: int) -> np.ndarray:
     return np.random.default_rng(seed + 7).choice(np.flatnonzero(np.isin(group, groups)), many, replace=False)
 
 
-def request(rows: np.ndarray, size: int, **options: object) -> AudienceRequest:
+LABELS = np.random.default_rng(3).integers(-1, 4, N).astype(np.int32)
+"""A segment for everybody, drawn at random."""
+
+
+def request(rows: np.ndarray, size: int | None, **options: object) -> AudienceRequest:
     return AudienceRequest(seeds=tuple(int(row) + 1 for row in rows), size=size, **options)
 
 
@@ -191,12 +195,95 @@ def test_text_ids(folder: Path) -> None:
             "4000 customers are eligible (4000 in the snapshot, 0 suppressed)",
         ),
         (range(1, 4001), 200, {"include_seeds": True}, "nobody to compare them with"),
+        (range(1, 41), None, {}, "Exactly one of size, share and precision says so; none is given"),
+        (range(1, 41), 200, {"share": 0.1}, "size and share are given"),
+        (range(1, 41), None, {"share": 0.001}, "an audience of 4 is asked for: the least is 100"),
+        (range(1, 41), None, {"precision": 0.5}, "without base_rate"),
+        (range(1, 41), None, {"precision": 0.5, "base_rate": 0.1, "include_seeds": True}, "leave out include_seeds"),
+        (range(1, 41), None, {"precision": 0.9, "base_rate": 0.001}, "to have a precision of 0.9: the best is 0.0"),
+        (range(1, 41), 200, {"nested": (150, 50)}, "an audience of 50 is asked for: the least is 100"),
+        (range(1, 41), 200, {"nested": (300,)}, "an audience of 300 cannot be nested in one of 200"),
+        (range(1, 41), 200, {"segments": (1, 4)}, "segment 4 is not in this snapshot: there are 0, 1, 2, 3 (-1: in no"),
+        (range(1, 41), 200, {"segments": (1,), "not_segments": (1, 2)}, "segment 1 is both in"),
+        (
+            range(1, 41),
+            1900,
+            {"segments": (1,)},
+            "eligible (4000 in the snapshot, 40 seeds left out, 0 suppressed, 3199 in other segments)",
+        ),
     ],
 )
 def test_what_cannot_be_made(folder: Path, seeds: list[int], size: int, options: dict[str, object], words: str) -> None:
+    asked = AudienceRequest(seeds=tuple(seeds), size=size, **options)
     with pytest.raises(InputError) as caught:
-        build_audience(AudienceRequest(seeds=tuple(seeds), size=size, **options), embedded(folder, 0), None, QUICK)
+        build_audience(asked, embedded(folder, 0), None, QUICK, LABELS)
     assert words in str(caught.value)
+
+
+def test_a_share_of_who_may_be_in_it(folder: Path) -> None:
+    seeds = drawn(0, [2], 40)
+    by_share = build_audience(request(seeds, None, share=0.1), embedded(folder, 0), None, QUICK)
+    by_size = build_audience(request(seeds, 396), embedded(folder, 0), None, QUICK)
+    np.testing.assert_array_equal(by_share.members, by_size.members)
+
+
+def test_as_many_as_keep_to_a_precision(folder: Path) -> None:
+    _, group = world(0)
+    seeds, rate = drawn(0, [2], 80), float((group == 2).sum() - 80) / (N - 80)
+    strict, loose = (
+        build_audience(request(seeds, None, precision=p, base_rate=rate), embedded(folder, 0), None, QUICK)
+        for p in (0.5, 0.25)
+    )
+    assert strict.report.size < loose.report.size
+    for audience, asked in ((strict, 0.5), (loose, 0.25)):
+        expected = audience.report.precision
+        assert expected is not None
+        assert expected.value >= asked
+        assert expected.value == pytest.approx(rate * audience.report.lift.value)
+        true = float((group[audience.members] == 2).mean())
+        assert true == pytest.approx(asked, abs=0.12)
+        fixed = build_audience(request(seeds, audience.report.size), embedded(folder, 0), None, QUICK)
+        np.testing.assert_array_equal(fixed.members, audience.members)
+    assert build_audience(request(seeds, 200), embedded(folder, 0), None, QUICK).report.precision is None
+
+
+def test_nested_audiences_are_the_best_of_the_largest(folder: Path) -> None:
+    seeds = drawn(0, [2], 40)
+    audience = build_audience(request(seeds, 500, nested=(200, 100)), embedded(folder, 0), None, QUICK)
+    table = audience.member_table()
+    assert audience.report.nested == (100, 200)
+    assert table["within"].to_list() == [100] * 100 + [200] * 100 + [500] * 300
+    assert {100, 200, 500} <= {point.size for point in audience.report.curve}
+    alone = build_audience(request(seeds, 500), embedded(folder, 0), None, QUICK).member_table()
+    assert table.drop("within").equals(alone)
+
+
+def test_only_members_of_some_segments(folder: Path) -> None:
+    seeds = drawn(0, [2], 40)
+    given = embedded(folder, 0)
+    some = build_audience(request(seeds, 200, segments=(0,), not_segments=(1,)), given, None, QUICK, LABELS)
+    assert set(LABELS[some.members]) == {0}
+    assert some.report.eligible == N - 40 - (some.report.outside_segments - int((LABELS[seeds] != 0).sum()))
+    assert some.report.outside_segments == int((LABELS != 0).sum())
+    none = build_audience(request(seeds, 200, segments=(-1,)), given, None, QUICK, LABELS)
+    assert set(LABELS[none.members]) == {-1}
+    rest = build_audience(request(seeds, 200, not_segments=(-1, 3)), given, None, QUICK, LABELS)
+    assert set(LABELS[rest.members]) <= {0, 1, 2}
+
+
+def test_a_random_share_is_held_out(folder: Path) -> None:
+    seeds, given = drawn(0, [2], 40), embedded(folder, 0)
+    whole = build_audience(request(seeds, 400), given, None, QUICK)
+    audience = build_audience(request(seeds, 400, hold_out=0.25), given, None, QUICK)
+    np.testing.assert_array_equal(audience.members, whole.members)
+    assert (audience.report.size, audience.report.held_out) == (400, 100)
+    listed, kept = audience.member_table()["customer_id"], audience.held_out_table()["customer_id"]
+    assert (len(listed), len(kept)) == (300, 100)
+    assert sorted([*listed, *kept]) == sorted((whole.members + 1).tolist())
+    ranks = np.flatnonzero(np.isin(whole.members, kept.to_numpy() - 1))
+    assert abs(ranks.mean() - 199.5) < 4 * 115 / 10  # drawn from all ranks alike
+    other = build_audience(request(seeds, 400, hold_out=0.25, seed=1), given, None, QUICK)
+    assert set(other.held_out_table()["customer_id"]) != set(kept)
 
 
 def test_the_largest_audience_is_everybody_eligible(folder: Path) -> None:

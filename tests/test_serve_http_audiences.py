@@ -84,7 +84,8 @@ def test_options_are_kept_and_used(service: Service) -> None:
     suppress = np.flatnonzero(group_of(N) == 1)[60:90].tolist()
     body = {"seeds": SEEDS, "size": 150, "include_seeds": True, "suppress": [*suppress, 99999], "seed": 3}
     answer = service.client.post(URL, json=body).json()
-    assert answer["request"] == {"size": 150, "include_seeds": True, "suppress": 31, "seed": 3}
+    asked = {"size": 150, "include_seeds": True, "suppress": 31, "seed": 3}
+    assert answer["request"] == asked | {"nested": [], "segments": [], "not_segments": [], "hold_out": 0.0}
     assert (answer["suppressed"], answer["suppress_unmatched"]) == (30, 1)
     members = {member["customer_id"] for member in service.get(answer["members"])["members"]}
     assert members & set(SEEDS)
@@ -92,6 +93,29 @@ def test_options_are_kept_and_used(service: Service) -> None:
     files = {"seeds": ("s.csv", CSV), "suppress": ("n.csv", "customer_id\n" + "\n".join(map(str, [*suppress, 99999])))}
     again = service.client.post(URL, files=files, data={"size": "150", "include_seeds": "true", "seed": "3"})
     assert (again.status_code, again.json()) == (200, answer)
+
+
+def test_how_many_and_who_may_be_in_it(service: Service) -> None:
+    options = {"share": 0.5, "nested": [110, 100], "not_segments": [-1], "hold_out": 0.1, "base_rate": 0.2}
+    answer = service.client.post(URL, json={"seeds": SEEDS, **options})
+    assert answer.status_code == 201, answer.text
+    report = answer.json()
+    assert (report["held_out"], report["nested"]) == (round(0.1 * report["size"]), [100, 110])
+    assert 0 < report["precision"]["low"] <= report["precision"]["value"] <= 1
+    members = service.get(report["members"])["members"]
+    assert len(members) == report["size"] - report["held_out"]
+    assert {member["within"] for member in members} == {100, 110, report["size"]}
+    text = {**options, "nested": "100,110", "not_segments": "-1"}
+    csv = {"Content-Type": "text/csv"}
+    for again in (
+        service.client.post(URL, content=CSV, params=text, headers=csv),
+        service.client.post(URL, files={"seeds": ("s.csv", CSV)}, data={name: str(v) for name, v in text.items()}),
+    ):
+        assert (again.status_code, again.json()) == (200, report), again.text
+    folder = service.workspace.audiences / report["id"]
+    held = pl.read_parquet(folder / "held_out.parquet")["customer_id"]
+    assert len(held) == report["held_out"]
+    assert not set(held) & {member["customer_id"] for member in members}
 
 
 def test_members_come_in_the_format_asked_for(service: Service, made: dict[str, Any]) -> None:
@@ -131,8 +155,11 @@ def test_members_come_in_the_format_asked_for(service: Service, made: dict[str, 
         (b"[1, 2]", ["not an object"]),
         (b"[" * 100_000, ["nested too deeply"]),
         (b'{"seeds": %s, "size": 1}' % (b"9" * 5000), ["not valid JSON"]),
-        (b"{}", ["seeds: missing", "size: missing"]),
-        ({"seeds": SEEDS}, ["size: missing"]),
+        (b"{}", ["seeds: missing"]),
+        ({"seeds": SEEDS}, ["Exactly one of size, share and precision"]),
+        ({"seeds": SEEDS, "size": 120, "hold_out": 0.6}, ["hold_out: "]),
+        ({"seeds": SEEDS, "size": 120, "nested": ["x"]}, ["nested"]),
+        ({"seeds": SEEDS, "size": 120, "segments": [99]}, ["segment 99 is not in this snapshot"]),
         ({"seeds": SEEDS, "size": 120, "sice": 3}, ["sice: unknown key"]),
         ({"seeds": SEEDS, "size": "many"}, ["size: "]),
         ({"seeds": SEEDS, "size": 1.5}, ["size: "]),
@@ -185,7 +212,7 @@ def test_forms_are_checked(service: Service) -> None:
         return service.client.post(URL, files=files, data=data)
 
     seeds = {"seeds": ("s.csv", CSV)}
-    problem(post(seeds, {}), 422, "size: missing")
+    problem(post(seeds, {}), 422, "Exactly one of size, share and precision says so; none is given")
     problem(post(seeds, {"size": "120", "colour": "red"}), 422, "colour: unknown key")
     problem(post(seeds, {"size": ["120", "130"]}), 422, "size: given twice")
     problem(post({**seeds, "more": ("m.csv", CSV)}, {"size": "120"}), 422, "more: not a file")

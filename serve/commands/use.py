@@ -17,6 +17,7 @@ from serve.commands.shared import (
 
 if TYPE_CHECKING:
     from index.audience import AudienceReport
+    from index.expect import Estimate
 
 app = typer.Typer(no_args_is_help=True, help="Write what a snapshot holds to a Parquet file.", rich_markup_mode=None)
 OutArgument = Annotated[Path, typer.Argument(metavar="OUT.parquet", help="Parquet file to write.")]
@@ -35,10 +36,45 @@ def audience(
     seeds: Annotated[
         Path, typer.Option(metavar="FILE", help="CSV or Parquet file with a column customer_id: whom to find more of.")
     ],
-    size: Annotated[int, typer.Option(metavar="N", help="Customers in the audience.")],
     out: Annotated[
         Path, typer.Option(metavar="FILE", help="CSV or Parquet file to write: customer_id, score, rank, best first.")
     ],
+    size: Annotated[int | None, typer.Option(metavar="N", help="How many: so many customers.")] = None,
+    share: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="How many: a share of the customers who may be in it, above 0, up to 1."),
+    ] = None,
+    precision: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            help="How many: as many as keep the expected share of members like the seeds at P; needs --base-rate.",
+        ),
+    ] = None,
+    base_rate: Annotated[
+        float | None,
+        typer.Option(
+            "--base-rate",
+            metavar="R",
+            help="Share of everybody who is like the seeds, where it is known; the report then tells the precision.",
+        ),
+    ] = None,
+    nested: Annotated[
+        str,
+        typer.Option(metavar="N,N", help="Sizes of smaller audiences inside it; a column `within` tells the smallest."),
+    ] = "",
+    segments: Annotated[str, typer.Option(metavar="ID,ID", help="Segments that members must be in; -1: in none.")] = "",
+    not_segments: Annotated[
+        str, typer.Option("--not-segments", metavar="ID,ID", help="Segments that members must not be in.")
+    ] = "",
+    hold_out: Annotated[
+        float,
+        typer.Option(
+            "--hold-out",
+            metavar="S",
+            help="Share of the members, drawn at random, to keep out of the file, so that the effect can be measured.",
+        ),
+    ] = 0.0,
     all_scores: Annotated[
         Path | None,
         typer.Option(
@@ -61,8 +97,19 @@ def audience(
     from serve.audience_files import AudienceFiles, make_audience
 
     suppressed = () if suppress is None else read_ids(suppress)
-    request = AudienceRequest(
-        seeds=read_ids(seeds), size=size, include_seeds=include_seeds, suppress=suppressed, seed=seed
+    request = AudienceRequest.checked(
+        seeds=read_ids(seeds),
+        size=size,
+        share=share,
+        precision=precision,
+        base_rate=base_rate,
+        nested=nested,
+        include_seeds=include_seeds,
+        suppress=suppressed,
+        segments=segments,
+        not_segments=not_segments,
+        hold_out=hold_out,
+        seed=seed,
     )
     given = (seeds,) if suppress is None else (seeds, suppress)
     files = AudienceFiles(out, all_scores, inputs=given)
@@ -76,16 +123,20 @@ def audience(
 def _tell(report: "AudienceReport", out: Path) -> None:
     seeds = report.seeds
     shown = f" ({', '.join(seeds.unmatched[:3])}{', …' if len(seeds.unmatched) > 3 else ''})" if seeds.unmatched else ""
-    low, high = report.recall.low, report.recall.high
     rows = [
         ("members", f"{report.size:,} of {report.eligible:,} eligible customers, in {out}"),
+        *(
+            [("held out", f"{report.held_out:,} of them, kept in the workspace and not in the file")]
+            * bool(report.held_out)
+        ),
         (
             "seeds",
             f"{seeds.matched:,} matched, {len(seeds.unmatched):,} unknown{shown}, {seeds.duplicates:,} duplicates",
         ),
         ("scorer", " + ".join(scorer.name for scorer in report.scorers if scorer.used)),
-        ("expected recall", f"{report.recall.value:.1%} ({low:.1%} to {high:.1%})"),
+        ("expected recall", _share(report.recall)),
         ("expected lift", f"{report.lift.value:.2f} ({report.lift.low:.2f} to {report.lift.high:.2f})"),
+        *([("expected precision", _share(report.precision))] if report.precision else []),
         ("ranks seeds", f"AUROC {report.auroc.value:.3f} ({report.auroc.low:.3f} to {report.auroc.high:.3f})"),
     ]
     print_table(("", ""), rows)
@@ -96,6 +147,10 @@ def _tell(report: "AudienceReport", out: Path) -> None:
     )
     for warning in report.warnings:
         typer.echo(f"Warning: {warning}", err=True)
+
+
+def _share(estimate: "Estimate") -> str:
+    return f"{estimate.value:.1%} ({estimate.low:.1%} to {estimate.high:.1%})"
 
 
 def similar(

@@ -6,8 +6,29 @@ from serve.negotiation import MEMBERS
 
 IDS: dict[str, Any] = {"type": "array", "items": {"anyOf": [{"type": "integer"}, {"type": "string"}]}}
 FILE: dict[str, Any] = {"type": "string", "format": "binary", "description": "CSV with a column customer_id"}
+SHARE: dict[str, Any] = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+NUMBERS: dict[str, Any] = {"type": "array", "items": {"type": "integer"}, "default": []}
 OPTIONS: dict[str, Any] = {
-    "size": {"type": "integer", "minimum": 100, "description": "Customers in the audience"},
+    "size": {"type": "integer", "minimum": 100, "description": "How many: so many customers"},
+    "share": {
+        **SHARE,
+        "description": "How many: a share of the customers who may be in it; one of size, share, precision is needed",
+    },
+    "precision": {
+        **SHARE,
+        "description": "How many: as many as keep the expected share of members like the seeds at this; with base_rate",
+    },
+    "base_rate": {**SHARE, "description": "Share of everybody who is like the seeds, where it is known"},
+    "nested": {**NUMBERS, "description": "Sizes of smaller audiences inside it; members tell the smallest as `within`"},
+    "segments": {**NUMBERS, "description": "Segments that members must be in; -1: in none"},
+    "not_segments": {**NUMBERS, "description": "Segments that members must not be in"},
+    "hold_out": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 0.5,
+        "default": 0,
+        "description": "Share of the members, drawn at random, to keep out of the list, to measure the effect by",
+    },
     "include_seeds": {"type": "boolean", "default": False, "description": "Whether seeds may be members themselves"},
     "seed": {"type": "integer", "minimum": 0, "default": 0, "description": "Seed of all that is drawn at random"},
 }
@@ -16,7 +37,7 @@ OPTIONS: dict[str, Any] = {
 def _body(lists: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
-        "required": ["seeds", "size"],
+        "required": ["seeds"],
         "additionalProperties": False,
         "properties": {"seeds": lists, "suppress": lists, **OPTIONS},
     }
@@ -41,6 +62,7 @@ CREATE: dict[str, Any] = {
             "in": "query",
             "required": False,
             "schema": {key: value for key, value in option.items() if key != "description"},
+            **({"style": "form", "explode": False} if option["type"] == "array" else {}),
             "description": f"{option['description']}; only with a text/csv body",
         }
         for name, option in OPTIONS.items()
