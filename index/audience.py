@@ -5,7 +5,7 @@
 Approximate search plays no part: one pass over a million vectors is a tenth of a second.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -18,13 +18,17 @@ from index.contest import compete
 from index.expect import CurvePoint, Estimate, Expectation, ScorerResult, curve_sizes, mean_so_far, scaled
 from index.explain import Driver, drivers
 from index.inputs import Floats, Inputs
+from index.reasons import Account, account
 from index.request import AudienceRequest, Labels, Pool, Rows, SeedCounts, resolve
+from index.scorers import prototypes
 from index.scoring import percentiles, score_everybody
 from index.size import precision, settle
 
 NOTHING_IN_COMMON = (
     "these customers have nothing in common that we can see: expect no more than a random audience would bring"
 )
+REASONS = 3
+"""Reasons for each member, at most."""
 SAMPLE = 20_000
 """Customers that scales of behaviours, and everybody's means, are taken from."""
 
@@ -69,6 +73,10 @@ class AudienceReport:
     warnings: tuple[str, ...]
     audience_drivers: tuple[Driver, ...]
     seed_drivers: tuple[Driver, ...]
+    reasons_fidelity: float | None
+    """How much of the score the members' reasons account for: R² on customers that they were not fitted to."""
+    prototypes: tuple[str, ...]
+    """Ids of seeds to look at: those nearest to the middle of each kind of seeds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,10 +91,12 @@ class Audience:
     """int64: rows of the members held out, ascending."""
     scores: Floats
     """float32 [n]: for everybody, the share of customers who are less like the seeds."""
+    account: Account | None
+    """What the members' reasons are read off."""
     report: AudienceReport
 
     def member_table(self) -> pl.DataFrame:
-        """customer_id, score, rank of the members who are not held out, best first.
+        """customer_id, score, rank, reasons of the members who are not held out, best first.
 
         Where audiences are nested, also the size of the smallest that each is in, as `within`.
         """
@@ -95,6 +105,9 @@ class Audience:
         if self.report.nested:
             sizes = np.array([*self.report.nested, self.report.size])
             table = table.with_columns(within=pl.Series(sizes[np.searchsorted(sizes, ranks)]))
+        if self.account is not None:
+            why = ["; ".join(r.words for r in reasons) for reasons in self.account.reasons(self.members, REASONS)]
+            table = table.with_columns(reasons=pl.Series(why, dtype=pl.String))
         return table.filter(pl.Series(~np.isin(self.members, self.held_out)))
 
     def held_out_table(self) -> pl.DataFrame:
@@ -137,8 +150,13 @@ def build_audience(
         () if behaviour is None else drivers(behaviour, group, everybody, config.drivers, rng)
         for group in (members, pool.seeds)
     ]
+    shares = percentiles(scores, order)
+    told = None if behaviour is None else account(behaviour, shares, np.random.default_rng([request.seed, 6]))
+    middle = prototypes(inputs.take(pool.seeds, "embedding"), np.random.default_rng([request.seed, 7]))
+    looked_at = tuple(str(customer) for customer in embeddings.customers.gather(pool.seeds[middle]))
     report = _report(embeddings.key, request, size, pool, config, expectation, ranked, similarity, apart)
-    return Audience(embeddings.customers, members, held_out, percentiles(scores, order), report)
+    report = replace(report, reasons_fidelity=None if told is None else told.fidelity, prototypes=looked_at)
+    return Audience(embeddings.customers, members, held_out, shares, told, report)
 
 
 def _report(
@@ -181,6 +199,8 @@ def _report(
         warnings=() if expectation.common else (NOTHING_IN_COMMON,),
         audience_drivers=apart[0],
         seed_drivers=apart[1],
+        reasons_fidelity=None,
+        prototypes=(),
     )
 
 

@@ -63,7 +63,17 @@ class Inputs:
 
     def _both(self, rows: Rows | slice) -> Floats:
         assert self.behaviour is not None
-        values = np.array(self.behaviour[rows], dtype=np.float32)
-        tails = values[:, self.heavy]
-        values[:, self.heavy] = np.sign(tails) * np.log1p(np.abs(tails))
+        values = _logged(np.array(self.behaviour[rows], dtype=np.float32), self.heavy)
         return np.concatenate([self.vectors[rows], values], axis=1)
+
+
+def logged(behaviour: Behaviour, rows: Rows, columns: Rows) -> Floats:
+    """float32 [r, c]: some behaviours of some customers, logs of all but shares."""
+    heavy = np.array([behaviour.features[column].kind != "share" for column in columns])
+    return _logged(np.array(behaviour.matrix[rows][:, columns], dtype=np.float32), heavy)
+
+
+def _logged(values: Floats, heavy: npt.NDArray[np.bool_]) -> Floats:
+    tails = values[:, heavy]
+    values[:, heavy] = np.sign(tails) * np.log1p(np.abs(tails))
+    return values

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 Scoring = Callable[[Floats], Floats]
 
 
@@ -236,6 +237,13 @@ def _lloyd(rows: Floats, k: int, rng: np.random.Generator, steps: int = 15) -> t
     member = np.argmin(apart, axis=1)
     sizes = np.bincount(member, minlength=len(centres)).astype(np.float64)
     return float(apart.min(axis=1).sum(dtype=np.float64)), np.asarray(centres), sizes
+
+
+def prototypes(seeds: Floats, rng: np.random.Generator, most: int = 3, seeds_per_prototype: int = 20) -> Rows:
+    """Positions of the seeds [m, p] nearest to the centres of up to `most` kinds of them, the largest kind first."""
+    centres, sizes = kmeans(seeds, most, seeds_per_prototype, rng)
+    nearest = distances(seeds, centres).argmin(axis=0)[np.argsort(-sizes, kind="stable")]
+    return np.asarray(nearest[np.sort(np.unique(nearest, return_index=True)[1])])
 
 
 def newton(rows: Floats, y: Doubles, importance: Doubles, penalty: float, steps: int) -> Doubles:

@@ -1,7 +1,7 @@
 """Audiences as things that stay: made once, kept with their members, found again by id; for HTTP and command line.
 
     workspace/audiences/<id>/
-      members.parquet   customer_id (as in the source), score, rank; best first
+      members.parquet   customer_id (as in the source), score, rank, reasons; best first
       held_out.parquet  customer_id of members who are kept out of the list; only where some are
       report.json       what to expect of it, and what it was made from
       manifest.json
@@ -32,7 +32,7 @@ from store.artifact import Manifest, create, is_complete, key_of, verify
 from store.catalogue import Catalogue
 from store.workspace import Workspace
 
-KIND, VERSION = "audience", 1
+KIND, VERSION = "audience", 2
 MEMBERS, HELD_OUT, REPORT = "members.parquet", "held_out.parquet", "report.json"
 ID = re.compile(r"a-[0-9a-f]{16}")
 UNMATCHED_SHOWN = 100

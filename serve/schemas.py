@@ -309,6 +309,10 @@ class AudienceAnswer(Answer):
     similarity_of_everybody: float
     audience_drivers: list[AudienceDriver]
     seed_drivers: list[AudienceDriver]
+    reasons_fidelity: float | None = None
+    """How much of the score the members' reasons account for (R²): 1 is all; null where there are no behaviours."""
+    prototypes: list[str] = []
+    """Ids of seeds to look at: those nearest to the middle of each kind of seeds."""
 
 
 class AudienceSummary(Answer):
@@ -342,6 +346,8 @@ class AudienceMember(Answer):
     """1 is the best."""
     within: int | None = None
     """Where audiences are nested, the size of the smallest that the member is in."""
+    reasons: str | None = None
+    """The behaviours that raise the member's score most, the strongest first."""
 
 
 class AudienceMembers(Answer):

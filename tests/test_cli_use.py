@@ -60,7 +60,7 @@ def test_audience(workspace_copy, customers: list[int], tmp_path: Path) -> None:
     for word in ("40 matched, 1 unknown (5), 1 duplicates", "expected recall", "expected lift", "centroid"):
         assert word in told
     members, everybody = pl.read_csv(out), pl.read_csv(scores)
-    assert members.columns == ["customer_id", "score", "rank"]
+    assert members.columns == ["customer_id", "score", "rank", "reasons"]
     assert members["rank"].to_list() == list(range(1, 121))
     assert members["score"].is_sorted(descending=True)
     assert not set(members["customer_id"]) & set(customers[:40])

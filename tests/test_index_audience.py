@@ -7,12 +7,14 @@ import numpy as np
 import polars as pl
 import pytest
 from embedded import write_embeddings
+from scipy.special import ndtri
 
 from configs.errors import InputError
 from embed.artifact import Embeddings
 from eventlog.behaviour import Behaviour, Feature
 from index.audience import NOTHING_IN_COMMON, Audience, build_audience
 from index.config import AudienceConfig
+from index.reasons import account
 from index.request import AudienceRequest
 
 N, WIDTH, GROUPS = 4000, 24, 12
@@ -128,7 +130,7 @@ def test_the_answer_is_whole_and_consistent(folder: Path) -> None:
     assert {s.name for s in report.scorers} == {"centroid", "mixture", "logistic", "ratio"}
     assert 1 <= sum(s.used for s in report.scorers) <= 3
     table = audience.member_table()
-    assert table.columns == ["customer_id", "score", "rank"]
+    assert table.columns == ["customer_id", "score", "rank", "reasons"]
     assert table["rank"].to_list() == list(range(1, 401))
     assert table["customer_id"].to_list() == [int(row) + 1 for row in audience.members]
     assert audience.score_table().columns == ["customer_id", "score"]
@@ -302,6 +304,48 @@ def test_the_behaviours_that_set_seeds_and_audience_apart_are_named(folder: Path
             assert "f5" not in {driver.feature for driver in named}, "a constant sets nobody apart"
     random = build_audience(request(np.arange(0, N, 40), 250), embedded(folder, 0), behaviour_of(0), QUICK).report
     assert len(random.seed_drivers) <= 1
+
+
+def test_members_have_reasons_and_the_report_tells_how_faithful_they_are(folder: Path) -> None:
+    for group, words in ((0, "high share of events at fishmongers"), (1, "high total amount")):
+        audience = build_audience(request(drawn(0, [group], 80), 250), embedded(folder, 0), behaviour_of(0), QUICK)
+        fidelity, reasons = audience.report.reasons_fidelity, audience.member_table()["reasons"]
+        assert fidelity is not None
+        # the vectors tell the group, one behaviour tells it too, and nothing else does
+        assert 0.1 < fidelity < 1
+        true = reasons.filter(pl.Series(world(0)[1][audience.members] == group))
+        assert true.str.starts_with(words).mean() > 0.8
+        assert true.str.starts_with(words).mean() > 1.2 * reasons.str.starts_with(words).mean()
+        assert not reasons.str.contains("opticians").any()
+        assert audience.account is not None
+        parts = audience.account.contributions(np.arange(N)).sum(axis=1)
+        assert np.corrcoef(parts, ndtri(audience.scores))[0, 1] ** 2 == pytest.approx(fidelity, abs=0.05)
+    without = build_audience(request(drawn(0, [0], 80), 250), embedded(folder, 0), None, QUICK)
+    assert without.report.reasons_fidelity is None
+    assert "reasons" not in without.member_table().columns
+
+
+def test_an_account_tells_all_of_a_score_that_behaviours_make_and_nothing_of_noise() -> None:
+    behaviour = behaviour_of(0)
+    made = behaviour.matrix[:, 0] - 0.3 * np.log1p(behaviour.matrix[:, 3])
+    share = (np.argsort(np.argsort(made)) + 0.5) / N
+    told = account(behaviour, share.astype(np.float32), np.random.default_rng(0))
+    assert told is not None
+    assert told.fidelity > 0.9
+    assert {0, 3} <= set(told.chosen.tolist())
+    best, worst = told.reasons(np.array([made.argmax(), made.argmin()]), 3)
+    assert {"high share of events at fishmongers", "low number of events"} & {reason.words for reason in best}
+    assert all(reason.contribution >= 0.1 for reason in (*best, *worst))
+    noise = account(behaviour, np.random.default_rng(1).permutation(share).astype(np.float32), np.random.default_rng(0))
+    assert noise is None or noise.fidelity < 0.02
+
+
+def test_prototypes_are_seeds_of_every_kind(folder: Path) -> None:
+    seeds = np.concatenate([drawn(0, [3], 60), drawn(0, [7], 40)])
+    report = build_audience(request(seeds, 250), embedded(folder, 0, 1.0), None, QUICK).report
+    shown = [int(customer) - 1 for customer in report.prototypes]
+    assert set(shown) <= set(seeds.tolist())
+    assert {3, 7} <= {int(world(0, 1.0)[1][row]) for row in shown}
 
 
 def test_behaviours_help_where_the_vectors_do_not_tell(folder: Path) -> None:

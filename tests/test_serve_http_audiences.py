@@ -124,7 +124,7 @@ def test_members_come_in_the_format_asked_for(service: Service, made: dict[str, 
         return service.client.get(made["members"], headers=headers)
 
     table = pl.DataFrame(members("application/json").json()["members"])
-    assert (table.columns, len(table)) == (["customer_id", "score", "rank"], 120)
+    assert (table.columns, len(table)) == (["customer_id", "score", "rank", "reasons"], 120)
     for accept in ("text/csv", "text/*", "application/xml, text/csv;q=0.5", "application/json;q=0.1,TEXT/CSV"):
         answer = members(accept)
         assert answer.headers["content-type"] == "text/csv; charset=utf-8"

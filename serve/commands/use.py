@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from index.expect import Estimate
 
 app = typer.Typer(no_args_is_help=True, help="Write what a snapshot holds to a Parquet file.", rich_markup_mode=None)
+SHOWN = 6
+"""Behaviours that set an audience apart, in the terminal; the JSON has all."""
 OutArgument = Annotated[Path, typer.Argument(metavar="OUT.parquet", help="Parquet file to write.")]
 
 
@@ -37,7 +39,10 @@ def audience(
         Path, typer.Option(metavar="FILE", help="CSV or Parquet file with a column customer_id: whom to find more of.")
     ],
     out: Annotated[
-        Path, typer.Option(metavar="FILE", help="CSV or Parquet file to write: customer_id, score, rank, best first.")
+        Path,
+        typer.Option(
+            metavar="FILE", help="CSV or Parquet file to write: customer_id, score, rank, reasons, best first."
+        ),
     ],
     size: Annotated[int | None, typer.Option(metavar="N", help="How many: so many customers.")] = None,
     share: Annotated[
@@ -145,6 +150,16 @@ def _tell(report: "AudienceReport", out: Path) -> None:
         [(s.name, s.auroc, s.recall, s.used) for s in report.scorers],
         title="Scorers, cross-validated on held-out seeds",
     )
+    if report.audience_drivers:
+        print_table(
+            ("behaviour", "members", "everybody", "lift"),
+            [(d.words, d.group_mean, d.population_mean, d.lift) for d in report.audience_drivers[:SHOWN]],
+            title="What sets the audience apart",
+        )
+    if report.reasons_fidelity is not None:
+        typer.echo(
+            f"Each member has reasons in the file; reasons account for {report.reasons_fidelity:.0%} of the score."
+        )
     for warning in report.warnings:
         typer.echo(f"Warning: {warning}", err=True)
 
