@@ -18,6 +18,7 @@ from index.contest import compete
 from index.expect import CurvePoint, Estimate, Expectation, ScorerResult, curve_sizes, mean_so_far, scaled
 from index.explain import Driver, drivers
 from index.inputs import Floats, Inputs
+from index.make_up import GroupShare, make_up
 from index.reasons import Account, account
 from index.request import AudienceRequest, Labels, Pool, Rows, SeedCounts, resolve
 from index.scorers import prototypes
@@ -77,6 +78,8 @@ class AudienceReport:
     """How much of the score the members' reasons account for: R² on customers that they were not fitted to."""
     prototypes: tuple[str, ...]
     """Ids of seeds to look at: those nearest to the middle of each kind of seeds."""
+    make_up: tuple[GroupShare, ...]
+    """Who the audience is made up of, by attributes that were given for that alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,10 +128,11 @@ def build_audience(
     behaviour: Behaviour | None,
     config: AudienceConfig | None = None,
     labels: Labels | None = None,
+    attributes: pl.DataFrame | None = None,
 ) -> Audience:
-    """The audience of `request`; `labels` [n] are everybody's segments.
+    """The audience of `request`; `labels` [n] are everybody's segments, `attributes` what its make-up is told by.
 
-    The same request over the same snapshot gives the same audience.
+    The same request over the same snapshot gives the same audience; attributes change nothing but the report.
     Raises InputError where too few seeds are known customers, the size is too small or above the eligible, or options
     contradict each other.
     """
@@ -155,7 +159,9 @@ def build_audience(
     middle = prototypes(inputs.take(pool.seeds, "embedding"), np.random.default_rng([request.seed, 7]))
     looked_at = tuple(str(customer) for customer in embeddings.customers.gather(pool.seeds[middle]))
     report = _report(embeddings.key, request, size, pool, config, expectation, ranked, similarity, apart)
-    report = replace(report, reasons_fidelity=None if told is None else told.fidelity, prototypes=looked_at)
+    groups = () if attributes is None else make_up(attributes, embeddings, members, pool.eligible, config.confidence)
+    fidelity = None if told is None else told.fidelity
+    report = replace(report, reasons_fidelity=fidelity, prototypes=looked_at, make_up=groups)
     return Audience(embeddings.customers, members, held_out, shares, told, report)
 
 
@@ -201,6 +207,7 @@ def _report(
         seed_drivers=apart[1],
         reasons_fidelity=None,
         prototypes=(),
+        make_up=(),
     )
 
 

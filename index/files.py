@@ -68,6 +68,43 @@ def ids_of_csv(content: bytes, where: str) -> tuple[str, ...]:
     return tuple(str(customer) for customer in _some(ids.filter(ids != ""), where))
 
 
+def read_attributes(path: Path) -> pl.DataFrame:
+    """customer_id and further columns, as text, of a CSV or Parquet file. Raises what `read_ids` raises."""
+    if path.suffix.lower() in PARQUET:
+        ids = _ids_of_parquet(path)  # checks file and column
+        table = pl.read_parquet(path).filter(pl.col(COLUMN).is_not_null())
+        table = table.with_columns(pl.Series(COLUMN, ids, dtype=table[COLUMN].dtype))
+        return _with_attributes(table, str(path))
+    read_ids(path)
+    return attributes_of_csv(path.read_bytes(), str(path))
+
+
+def attributes_of_csv(content: bytes, where: str) -> pl.DataFrame:
+    """customer_id and further columns, as text, of a CSV. Raises what `ids_of_csv` raises, and for uneven rows."""
+    ids_of_csv(content, where)
+    text = _decoded(content, where)
+    delimiter = max(DELIMITERS, key=text.split("\n", 1)[0].count)
+    header, *rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if row]
+    names = [name.strip() for name in header]
+    if double := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"{where}: line 1: column {double[0] or '(without a name)'} is there twice")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(names):
+            raise InputError(f"{where}: row {number}: has {len(row)} cells, the header has {len(names)}")
+    columns = {name: [row[at].strip() or None for row in rows] for at, name in enumerate(names)}
+    table = pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String)).filter(pl.col(COLUMN).is_not_null())
+    return _with_attributes(table.with_columns(pl.col(COLUMN).str.replace(ESCAPED, "$1")), where)
+
+
+def _with_attributes(table: pl.DataFrame, where: str) -> pl.DataFrame:
+    if table.width < 2:
+        raise InputError(f"{where}: no column beside {COLUMN}; give one for each attribute")
+    try:
+        return table.with_columns(pl.exclude(COLUMN).cast(pl.String))
+    except pl.exceptions.PolarsError:
+        raise InputError(f"{where}: an attribute is not a number or a text; accepted are plain columns") from None
+
+
 def escaped(table: pl.DataFrame) -> pl.DataFrame:
     """The table with an apostrophe before every text cell that a spreadsheet would take for a formula."""
     return table.with_columns(pl.col(pl.String).str.replace(FORMULA, "'$1"))

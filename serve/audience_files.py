@@ -7,8 +7,7 @@ from pathlib import Path
 from configs.errors import InputError
 from index.audience import Audience, build_audience
 from index.files import PARQUET, write_table
-from index.request import AudienceRequest
-from serve.audiences import StoredAudience, config_of, normal, store_audience
+from serve.audiences import Asked, StoredAudience, config_of, normal, store_audience
 from serve.catalogues import open_catalogue
 from serve.outputs import check_output, output
 from serve.snapshot import Snapshot
@@ -47,20 +46,22 @@ class MadeAudience:
 
 
 def make_audience(
-    workspace: Workspace, request: AudienceRequest, files: AudienceFiles, snapshot: str | None = None
+    workspace: Workspace, asked: Asked, files: AudienceFiles, snapshot: str | None = None
 ) -> MadeAudience:
-    """Build the audience of `request` from a snapshot (the served one if None), write it and note it.
+    """Build the audience that is asked for from a snapshot (the served one if None), write it and note it.
 
     All files appear, or none. Raises InputError (seeds, size, files), NotFoundError, ArtifactError, StorageError.
     """
     files.check()
-    opened, request = Snapshot.load(workspace, snapshot), normal(request)
-    audience = build_audience(request, opened.embeddings, opened.behaviour, config_of(opened), opened.segments.labels)
+    opened, asked = Snapshot.load(workspace, snapshot), Asked(normal(asked.request), asked.make_up)
+    audience = build_audience(
+        asked.request, opened.embeddings, opened.behaviour, config_of(opened), opened.segments.labels, asked.make_up
+    )
     with ExitStack() as stack:
         if files.scores is not None:
             write_table(audience.score_table(), stack.enter_context(output(files.scores)), files.scores.suffix)
         write_table(audience.member_table(), stack.enter_context(output(files.members)), files.members.suffix)
         # kept as the service keeps its own, so that it is found there too
         with open_catalogue(workspace) as catalogue:
-            stored = store_audience(audience, request, opened, workspace, catalogue, ACTOR)
+            stored = store_audience(audience, asked, opened, workspace, catalogue, ACTOR)
     return MadeAudience(audience, stored)

@@ -68,25 +68,43 @@ def normal(request: AudienceRequest) -> AudienceRequest:
     return request.model_copy(update={**lists, **numbers})
 
 
-def id_of(request: AudienceRequest, snapshot: Snapshot, config: AudienceConfig) -> str:
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for: a request, and attributes that the make-up of the audience is told by."""
+
+    request: AudienceRequest
+    make_up: pl.DataFrame | None = None
+    """customer_id and one text column an attribute."""
+
+
+def id_of(asked_for: Asked, snapshot: Snapshot, config: AudienceConfig) -> str:
     """The id of the audience that a request gives over a snapshot."""
+    request = asked_for.request
+    told_by = () if asked_for.make_up is None else (table_hash(asked_for.make_up),)
     asked = normal(request).model_dump(mode="json", exclude_defaults=True)  # a new option changes no old id
-    return "a-" + key_of(KIND, VERSION, snapshot.manifest.key, config.model_dump(mode="json"), asked)
+    return "a-" + key_of(KIND, VERSION, snapshot.manifest.key, config.model_dump(mode="json"), asked, *told_by)
+
+
+def table_hash(table: pl.DataFrame) -> str:
+    """SHA-256 of a table as CSV, its rows in order of the ids."""
+    return hashlib.sha256(table.sort("customer_id").write_csv().encode()).hexdigest()
 
 
 def make_audience(
-    request: AudienceRequest, snapshot: Snapshot, workspace: Workspace, catalogue: Catalogue, actor: str
+    asked: Asked, snapshot: Snapshot, workspace: Workspace, catalogue: Catalogue, actor: str
 ) -> tuple[StoredAudience, bool]:
-    """The audience of `request`, found again where it was made before; True where it was made now.
+    """The audience that is asked for, found again where it was made before; True where it was made now.
 
     Raises InputError where the request cannot be met, StorageError on a full disk.
     """
     config = config_of(snapshot)
-    request = normal(request)
-    id = id_of(request, snapshot, config)
+    asked = Asked(normal(asked.request), asked.make_up)
+    id = id_of(asked, snapshot, config)
     if not is_complete(folder_of(workspace, id), KIND, VERSION):
-        audience = build_audience(request, snapshot.embeddings, snapshot.behaviour, config, snapshot.segments.labels)
-        return store_audience(audience, request, snapshot, workspace, catalogue, actor), True
+        audience = build_audience(
+            asked.request, snapshot.embeddings, snapshot.behaviour, config, snapshot.segments.labels, asked.make_up
+        )
+        return store_audience(audience, asked, snapshot, workspace, catalogue, actor), True
     stored = load_audience(workspace, id)
     _record(stored, workspace, catalogue, actor)
     return stored, False
@@ -94,7 +112,7 @@ def make_audience(
 
 def store_audience(
     audience: Audience,
-    request: AudienceRequest,
+    asked: Asked,
     snapshot: Snapshot,
     workspace: Workspace,
     catalogue: Catalogue,
@@ -102,7 +120,7 @@ def store_audience(
 ) -> StoredAudience:
     """Keep a built audience and note it in the catalogue. Raises StorageError; nothing half-written stays."""
     config = config_of(snapshot)
-    id = id_of(request, snapshot, config)
+    id = id_of(asked, snapshot, config)
     folder = folder_of(workspace, id)
     with _writing(workspace):
         # another process may have made the same one meanwhile
@@ -112,7 +130,7 @@ def store_audience(
                 listed.write_parquet(writer.path(MEMBERS))
                 if len(audience.held_out):
                     audience.held_out_table().write_parquet(writer.path(HELD_OUT))
-                writer.write_json(REPORT, report_of(audience, request, snapshot))
+                writer.write_json(REPORT, report_of(audience, asked, snapshot))
                 writer.parents["snapshot"] = snapshot.manifest.key
                 writer.counts.update(members=len(listed), population=snapshot.n_customers)
     stored = load_audience(workspace, id)
@@ -140,7 +158,7 @@ def folder_of(workspace: Workspace, id: str) -> Path:
     return workspace.audiences / id
 
 
-def report_of(audience: Audience, request: AudienceRequest, snapshot: Snapshot) -> dict[str, Any]:
+def report_of(audience: Audience, asked: Asked, snapshot: Snapshot) -> dict[str, Any]:
     """An audience's report as JSON values: that of index.audience, with the request's options and the snapshot's name.
 
     `seeds.unmatched` is their number; `seeds.unmatched_ids` repeats the first of them.
@@ -150,7 +168,10 @@ def report_of(audience: Audience, request: AudienceRequest, snapshot: Snapshot) 
     unmatched = seeds.pop("unmatched")
     seeds["unmatched"] = len(unmatched)
     seeds["unmatched_ids"] = [id[:100] for id in unmatched[:UNMATCHED_SHOWN]]
-    return {**report, "snapshot": snapshot.name, "request": options_of(request), "seeds_sha256": hash_of(request)}
+    options = options_of(asked.request)
+    if asked.make_up is not None:
+        options["make_up_sha256"] = table_hash(asked.make_up)
+    return {**report, "snapshot": snapshot.name, "request": options, "seeds_sha256": hash_of(asked.request)}
 
 
 def options_of(request: AudienceRequest) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from eventlog.run import read_report
 from index.audience import Audience, AudienceReport
 from index.request import AudienceRequest
 from serve.audience_files import AudienceFiles, make_audience
+from serve.audiences import Asked
 from serve.catalogues import open_catalogue
 from serve.commands.shared import print_table
 from serve.console_progress import console_progress
@@ -201,7 +202,7 @@ def make(folder: Path, progress: Progress) -> Outcome:
             ran.seeds.rename("customer_id").to_frame().write_csv(path)
         request = AudienceRequest(seeds=tuple(ran.seeds.to_list()), size=SIZE)
         files = AudienceFiles(folder / "audience.csv", folder / "scores.csv")
-        audience = make_audience(workspace, request, files).audience
+        audience = make_audience(workspace, Asked(request), files).audience
     with progress.task("Comparing with what happened", total=None):
         judgement = judge(scores_of(ran.mailed, audience), ran.redeemed)
     segments = Segments.load(workspace.snapshot_folder(line.snapshot) / "segments", deep=False)

@@ -255,6 +255,22 @@ class SeedsAnswer(Answer):
     """The first 100 that are no customers of the snapshot."""
 
 
+class GroupAnswer(Answer):
+    """One group of customers, by an attribute, in the population and in the audience."""
+
+    attribute: str
+    group: str
+    eligible: int
+    """Customers of the group who may be members."""
+    members: int
+    rate: float
+    """Members over eligible."""
+    ratio: EstimateAnswer | None
+    """Rate over that of the group selected most; null for groups too small to tell."""
+    flagged: bool
+    """Whether the ratio is below four fifths."""
+
+
 class RequestAnswer(Answer):
     """The options that an audience was asked for with; lists of customers are given as their lengths."""
 
@@ -313,6 +329,8 @@ class AudienceAnswer(Answer):
     """How much of the score the members' reasons account for (R²): 1 is all; null where there are no behaviours."""
     prototypes: list[str] = []
     """Ids of seeds to look at: those nearest to the middle of each kind of seeds."""
+    make_up: list[GroupAnswer] = []
+    """Who the audience is made up of, by attributes that were given for that alone."""
 
 
 class AudienceSummary(Answer):

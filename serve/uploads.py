@@ -1,7 +1,7 @@
 """A request for an audience as it comes over HTTP, in one of three forms.
 
 application/json      {"seeds": ["17", "42"], "size": 500}
-multipart/form-data   the file `seeds`, a CSV; the options as fields; a file `suppress` too
+multipart/form-data   the file `seeds`, a CSV; the options as fields; files `suppress` and `make_up` too
 text/csv              the body is the seed list; the options are in the query
 """
 
@@ -13,15 +13,18 @@ from fastapi import Request
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
-from index.files import ids_of_csv
+from index.files import attributes_of_csv, ids_of_csv
 from index.request import AudienceRequest
+from serve.audiences import Asked
 from serve.problems import FaultsError, MediaTypeError, faults_of
 
 ACCEPTED = ("application/json", "multipart/form-data", "text/csv")
 LISTS = ("seeds", "suppress")
+TABLE = "make_up"
+"""The file of attributes, only in a form."""
 MOST_PARTS = 20
 
-Parse = Callable[[], AudienceRequest]
+Parse = Callable[[], Asked]
 
 
 async def receive(request: Request) -> Parse:
@@ -32,7 +35,7 @@ async def receive(request: Request) -> Parse:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
         content = await request.body()
-        return lambda: of_json(content)
+        return lambda: Asked(of_json(content))
     if kind == "text/csv":
         content, options = await request.body(), list(request.query_params.multi_items())
         return lambda: of_csv({"seeds": content}, options)
@@ -62,21 +65,22 @@ def of_json(content: bytes) -> AudienceRequest:
     return _checked(members)
 
 
-def of_csv(files: dict[str, bytes], options: Iterable[tuple[str, str]]) -> AudienceRequest:
-    """The request that CSV files and options as text make. Raises FaultsError or, for a file, InputError."""
+def of_csv(files: dict[str, bytes], options: Iterable[tuple[str, str]]) -> Asked:
+    """What CSV files and options as text ask for. Raises FaultsError or, for a file, InputError."""
     members: dict[str, Any] = {}
     faults = []
     for name, value in options:
         if name in members:
             faults.append(f"{name}: given twice")
-        elif name in LISTS:
+        elif name in (*LISTS, TABLE):
             faults.append(f"{name}: send the customers as a CSV file, with a column customer_id")
         members[name] = value
     if faults:
         raise FaultsError(faults)
-    for name, content in files.items():
-        members[name] = ids_of_csv(content, name)
-    return _checked(members)
+    for name in files.keys() & set(LISTS):
+        members[name] = ids_of_csv(files[name], name)
+    request = _checked(members)
+    return Asked(request, attributes_of_csv(files[TABLE], TABLE) if TABLE in files else None)
 
 
 async def _form(request: Request) -> tuple[dict[str, bytes], list[tuple[str, str]]]:
@@ -86,8 +90,8 @@ async def _form(request: Request) -> tuple[dict[str, bytes], list[tuple[str, str
         for name, value in form.multi_items():
             if not isinstance(value, UploadFile):
                 options.append((name, value))
-            elif name not in LISTS or name in files:
-                accepted = " and ".join(LISTS)
+            elif name not in (*LISTS, TABLE) or name in files:
+                accepted = ", ".join((*LISTS, TABLE))
                 raise FaultsError([f"{name}: not a file that is accepted here; accepted: {accepted}, once each"])
             else:
                 files[name] = await value.read()

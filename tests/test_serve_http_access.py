@@ -274,13 +274,14 @@ def test_making_an_audience_loads_no_torch(tmp_path: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from serve.audiences import make_audience
+from serve.audiences import Asked, make_audience
 from serve.snapshot import Snapshot
 from store.catalogue import Catalogue
 from store.workspace import Workspace
 from index.request import AudienceRequest
 w = Workspace.open(Path({str(tmp_path)!r}))
-made = make_audience(AudienceRequest(seeds=tuple({SEEDS}), size=120), Snapshot.load(w), w, Catalogue(w.catalogue), "me")
+asked = Asked(AudienceRequest(seeds=tuple({SEEDS}), size=120))
+made = make_audience(asked, Snapshot.load(w), w, Catalogue(w.catalogue), "me")
 print(made[1], [m for m in ("torch", "pytorch_lightning") if m in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)

@@ -17,6 +17,7 @@ import serve.audiences
 from index.audience import build_audience
 from index.request import AudienceRequest
 from serve.audience_files import AudienceFiles, make_audience
+from serve.audiences import Asked
 from serve.snapshot import Snapshot
 
 SEEDS = np.flatnonzero(group_of(N) == 1)[:60].tolist()
@@ -116,6 +117,25 @@ def test_how_many_and_who_may_be_in_it(service: Service) -> None:
     held = pl.read_parquet(folder / "held_out.parquet")["customer_id"]
     assert len(held) == report["held_out"]
     assert not set(held) & {member["customer_id"] for member in members}
+
+
+def test_the_make_up_is_told_by_attributes_that_nothing_else_sees(service: Service, made: dict[str, Any]) -> None:
+    table = "customer_id,region,age\n" + "".join(f"{i},{'north' if i % 2 else 'south'},{i % 3}\n" for i in range(N))
+    files = {"seeds": ("s.csv", CSV), "make_up": ("a.csv", table)}
+    answer = service.client.post(URL, files=files, data={"size": "120"})
+    assert answer.status_code == 201, answer.text
+    report = answer.json()
+    assert [(g["attribute"], g["group"]) for g in report["make_up"]] == [
+        ("region", "north"), ("region", "south"), ("age", "0"), ("age", "1"), ("age", "2"),
+    ]  # fmt: skip
+    assert sum(g["members"] for g in report["make_up"][:2]) == 120
+    assert report["id"] != made["id"]
+    assert service.get(report["members"])["members"] == service.get(made["members"])["members"]
+    again = service.client.post(URL, files=files, data={"size": "120"})
+    assert (again.status_code, again.json()) == (200, report)
+    for content, words in (("customer_id\n1\n", "no column beside"), ("customer_id,a\n1\n", "row 2: has 1 cells")):
+        refused = service.client.post(URL, files={**files, "make_up": ("a.csv", content)}, data={"size": "120"})
+        problem(refused, 422, f"make_up: {words}")
 
 
 def test_members_come_in_the_format_asked_for(service: Service, made: dict[str, Any]) -> None:
@@ -263,7 +283,7 @@ def test_the_catalogue_gets_options_and_hashes_but_no_customer(service: Service,
 
 def test_an_audience_from_the_command_line_is_found_over_http(service: Service, tmp_path: Path) -> None:
     request = AudienceRequest(seeds=tuple(SEEDS), size=133)
-    audience = make_audience(service.workspace, request, AudienceFiles(tmp_path / "audience.csv")).audience
+    audience = make_audience(service.workspace, Asked(request), AudienceFiles(tmp_path / "audience.csv")).audience
     listed = service.get(URL)["audiences"][0]
     assert (listed["created_by"], listed["size"]) == ("cli", 133)
     assert service.get(f"{URL}/{listed['id']}/members")["members"] == audience.member_table().to_dicts()

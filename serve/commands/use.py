@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from index.expect import Estimate
 
 app = typer.Typer(no_args_is_help=True, help="Write what a snapshot holds to a Parquet file.", rich_markup_mode=None)
+FLAG = "below four fifths"
 SHOWN = 6
 """Behaviours that set an audience apart, in the terminal; the JSON has all."""
 OutArgument = Annotated[Path, typer.Argument(metavar="OUT.parquet", help="Parquet file to write.")]
@@ -91,15 +92,25 @@ def audience(
         typer.Option(metavar="FILE", help="CSV or Parquet file with a column customer_id: who must not be in it."),
     ] = None,
     include_seeds: Annotated[bool, typer.Option("--include-seeds", help="Let seeds be members themselves.")] = False,
+    make_up: Annotated[
+        Path | None,
+        typer.Option(
+            "--make-up",
+            metavar="FILE",
+            help="CSV or Parquet file with customer_id and attributes: the report compares members with everybody by "
+            "them, and nothing else sees them.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Seed of all that is drawn at random.")] = 0,
     workspace: WorkspaceOption = WORKSPACE,
     snapshot: SnapshotOption = None,
     json: JsonOption = False,
 ) -> None:
     """Build a lookalike audience, and tell what to expect of it before anything is sent."""
-    from index.files import read_ids
+    from index.files import read_attributes, read_ids
     from index.request import AudienceRequest
     from serve.audience_files import AudienceFiles, make_audience
+    from serve.audiences import Asked
 
     suppressed = () if suppress is None else read_ids(suppress)
     request = AudienceRequest.checked(
@@ -116,9 +127,9 @@ def audience(
         hold_out=hold_out,
         seed=seed,
     )
-    given = (seeds,) if suppress is None else (seeds, suppress)
-    files = AudienceFiles(out, all_scores, inputs=given)
-    made = make_audience(open_workspace(workspace), request, files, snapshot)
+    files = AudienceFiles(out, all_scores, inputs=tuple(file for file in (seeds, suppress, make_up) if file))
+    asked = Asked(request, None if make_up is None else read_attributes(make_up))
+    made = make_audience(open_workspace(workspace), asked, files, snapshot)
     if json:
         print_json({"id": made.stored.id, **made.stored.report})
     else:
@@ -156,12 +167,33 @@ def _tell(report: "AudienceReport", out: Path) -> None:
             [(d.words, d.group_mean, d.population_mean, d.lift) for d in report.audience_drivers[:SHOWN]],
             title="What sets the audience apart",
         )
+    if report.make_up:
+        print_table(
+            ("attribute", "group", "may be members", "members", "rate", "ratio", ""),
+            [
+                (
+                    g.attribute,
+                    g.group,
+                    g.eligible,
+                    g.members,
+                    f"{g.rate:.1%}",
+                    g.ratio and _ratio(g.ratio),
+                    FLAG * g.flagged,
+                )
+                for g in report.make_up
+            ],
+            title="Make-up: selection rates, over that of the group selected most",
+        )
     if report.reasons_fidelity is not None:
         typer.echo(
             f"Each member has reasons in the file; reasons account for {report.reasons_fidelity:.0%} of the score."
         )
     for warning in report.warnings:
         typer.echo(f"Warning: {warning}", err=True)
+
+
+def _ratio(estimate: "Estimate") -> str:
+    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
 
 
 def _share(estimate: "Estimate") -> str:

@@ -43,6 +43,12 @@ def _body(lists: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _form() -> dict[str, Any]:
+    body = _body(FILE)
+    table = {**FILE, "description": "CSV with customer_id and attributes, for the make-up in the report alone"}
+    return {**body, "properties": {**body["properties"], "make_up": table}}
+
+
 CREATE: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -52,7 +58,7 @@ CREATE: dict[str, Any] = {
                 "schema": _body(IDS),
                 "example": {"seeds": ["17", "42", "1041"], "size": 500, "include_seeds": False},
             },
-            "multipart/form-data": {"schema": _body(FILE)},
+            "multipart/form-data": {"schema": _form()},
             "text/csv": {"schema": {"type": "string"}, "example": "customer_id\n17\n42\n1041\n"},
         },
     },
@@ -72,7 +78,7 @@ CREATE: dict[str, Any] = {
 
 MEMBERS_ANSWER: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "All members, best first: customer_id, score, rank",
+        "description": "All members, best first: customer_id, score, rank, reasons",
         "content": {
             media_type: {"schema": {"type": "string", "format": "binary" if form == "parquet" else "csv"}}
             for media_type, form in MEMBERS.items()

@@ -22,7 +22,7 @@ from eventlog.sequences import EventLog
 from eventlog.simulate.config import SimulateConfig
 from eventlog.simulate.run import run as simulate
 from index.request import AudienceRequest
-from serve.audiences import make_audience
+from serve.audiences import Asked, make_audience
 from serve.pipeline import run_line
 from serve.recipe import load_recipe
 from serve.snapshot import Snapshot
@@ -159,7 +159,7 @@ def write_workspace(home: Path) -> dict[str, Any]:
     snapshot = Snapshot.load(workspace)
     request = AudienceRequest(seeds=tuple(snapshot.customer(row) for row in range(0, 40, 2)), size=15)
     with Catalogue(workspace.catalogue) as catalogue:
-        audience, _ = make_audience(request, snapshot, workspace, catalogue, "golden")
+        audience, _ = make_audience(Asked(request), snapshot, workspace, catalogue, "golden")
     return facts_of(line.log, line.model, snapshot) | {
         "audience": audience.id,
         "audience_members": audience.members()["customer_id"].to_list(),
