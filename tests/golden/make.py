@@ -146,7 +146,7 @@ def write_workspace(home: Path) -> dict[str, Any]:
 
     The map's page lacks the JavaScript library; all else is as a user's workspace.
     """
-    bank = simulate(SimulateConfig.checked(customers=120, days=30, seed=2, id_type="string"), home / "bank")
+    bank = simulate(SimulateConfig.checked(customers=120, days=30, seed=3, id_type="string"), home / "bank")
     recipe = home / "bank" / "golden.yaml"
     every = yaml.safe_load(bank.recipe.read_text(encoding="utf-8"))["sources"]
     sources = yaml.safe_dump({"sources": [source for source in every if source["name"] in SOURCES]})
