@@ -1,4 +1,4 @@
-"""Time an audience: `python -m bench.audience --customers 1000000 --width 192` prints one JSON line.
+"""Time an audience: `python -m bench.audience --customers 1000000 --width 256` prints one JSON line.
 
 Seeds are drawn from a few of many overlapping groups of synthetic customers; the true recall is the share of the
 groups' other customers who are in the audience, beside what the report promises.
@@ -21,7 +21,7 @@ def main() -> None:
     """Build an audience and compare it with the truth."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--customers", type=int, default=1_000_000)
-    parser.add_argument("--width", type=int, default=192)
+    parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--seeds", type=int, default=1_000)
     parser.add_argument("--size", type=int, default=50_000)
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Time building and searching the index: `python -m bench.search --customers 1000000 --width 192` prints one JSON line.
+"""Time building and searching the index: `python -m bench.search --customers 1000000 --width 256` prints one JSON line.
 
 Synthetic unit vectors of 200 overlapping groups that differ in 16 dimensions; real queries (customers of the
 population, themselves left out), one at a time and in one batch; recall against exact search.
@@ -23,7 +23,7 @@ def main() -> None:
     """Build, search, compare with exact search."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--customers", type=int, default=1_000_000)
-    parser.add_argument("--width", type=int, default=192)
+    parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--k", type=int, default=100)
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)

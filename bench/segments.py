@@ -1,4 +1,4 @@
-"""Time finding segments: `python -m bench.segments --customers 20000 --width 192` prints one JSON line.
+"""Time finding segments: `python -m bench.segments --customers 20000 --width 256` prints one JSON line.
 
 Synthetic unit vectors: 20 unequal groups that share a few large directions of nuisance, and a tenth in none of them.
 Agreement with the planted groups is the adjusted Rand index over true members; `background_found` is the share of the
@@ -109,7 +109,7 @@ def main() -> None:
     """Read the options, print one line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--customers", type=int, default=20_000)
-    parser.add_argument("--width", type=int, default=192)
+    parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--stability-runs", type=int, default=SegmentsConfig().stability_runs)
