@@ -2,18 +2,29 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from configs.errors import RecipeError
+from configs.errors import InputError, RecipeError
 
 
 class Config(BaseModel):
     """Base of every stage's configuration: frozen, unknown keys refused, a docstring for every field."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    what: ClassVar[str] = "settings"
+    """What faults of a user's values are said to be of."""
+
+    @classmethod
+    def checked(cls, **values: Any) -> Self:
+        """Make one of a user's values. Raises InputError, one clear sentence for each fault."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise InputError(f"{cls.what}: " + "; ".join(faults(error, cls))) from None
 
 
 PLAIN = {

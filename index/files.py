@@ -8,6 +8,8 @@ Parquet has no such cells and stays as it is.
 import codecs
 import csv
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -35,10 +37,16 @@ def read_ids(path: Path) -> tuple[CustomerId, ...]:
 
     Raises InputError where the file is missing, unreadable, empty or has no such column.
     """
-    try:
+    with _reading(path):
         if path.suffix.lower() in PARQUET:
-            return _ids_of_parquet(path)
+            return tuple(_parquet(path)[COLUMN].to_list())
         return ids_of_csv(path.read_bytes(), str(path))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; {ACCEPTED}, or a Parquet file with one") from None
     except OSError as error:
@@ -51,6 +59,15 @@ def ids_of_csv(content: bytes, where: str) -> tuple[str, ...]:
     They stay text ("007" is not 7 where ids are text); blank cells are left out. `where` names the file in errors.
     Raises InputError, with line and column where there is one: wrong encoding, not CSV, no such column, no ids.
     """
+    columns, rows = _rows_of_csv(content, where)
+    at = columns.index(COLUMN)
+    ids = pl.Series([row[at] for row in rows if len(row) > at], dtype=pl.String)
+    ids = ids.str.strip_chars().str.replace(ESCAPED, "$1")
+    return tuple(str(customer) for customer in _some(ids.filter(ids != ""), where))
+
+
+def _rows_of_csv(content: bytes, where: str) -> tuple[list[str], list[list[str]]]:
+    """Names of the columns, customer_id once among them, and the rows below them, as they are."""
     text = _decoded(content, where)
     header = text.split("\n", 1)[0]
     delimiter = max(DELIMITERS, key=header.count)
@@ -60,32 +77,22 @@ def ids_of_csv(content: bytes, where: str) -> tuple[str, ...]:
         if columns.count(COLUMN) != 1:
             found = "several columns" if columns.count(COLUMN) else "no column"
             raise InputError(f"{where}: line 1: {found} {COLUMN} among {', '.join(columns[:20]) or 'none'}; {ACCEPTED}")
-        at = columns.index(COLUMN)
-        cells = [row[at] for row in reader if len(row) > at]
+        return columns, [row for row in reader if row]
     except csv.Error as error:
         raise InputError(f"{where}: line {reader.line_num}: not valid CSV ({error}); {ACCEPTED}") from None
-    ids = pl.Series(cells, dtype=pl.String).str.strip_chars().str.replace(ESCAPED, "$1")
-    return tuple(str(customer) for customer in _some(ids.filter(ids != ""), where))
 
 
 def read_attributes(path: Path) -> pl.DataFrame:
     """customer_id and further columns, as text, of a CSV or Parquet file. Raises what `read_ids` raises."""
-    if path.suffix.lower() in PARQUET:
-        ids = _ids_of_parquet(path)  # checks file and column
-        table = pl.read_parquet(path).filter(pl.col(COLUMN).is_not_null())
-        table = table.with_columns(pl.Series(COLUMN, ids, dtype=table[COLUMN].dtype))
-        return _with_attributes(table, str(path))
-    read_ids(path)
-    return attributes_of_csv(path.read_bytes(), str(path))
+    with _reading(path):
+        if path.suffix.lower() in PARQUET:
+            return _with_attributes(_parquet(path), str(path))
+        return attributes_of_csv(path.read_bytes(), str(path))
 
 
 def attributes_of_csv(content: bytes, where: str) -> pl.DataFrame:
     """customer_id and further columns, as text, of a CSV. Raises what `ids_of_csv` raises, and for uneven rows."""
-    ids_of_csv(content, where)
-    text = _decoded(content, where)
-    delimiter = max(DELIMITERS, key=text.split("\n", 1)[0].count)
-    header, *rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if row]
-    names = [name.strip() for name in header]
+    names, rows = _rows_of_csv(content, where)
     if double := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"{where}: line 1: column {double[0] or '(without a name)'} is there twice")
     for number, row in enumerate(rows, start=2):
@@ -93,6 +100,7 @@ def attributes_of_csv(content: bytes, where: str) -> pl.DataFrame:
             raise InputError(f"{where}: row {number}: has {len(row)} cells, the header has {len(names)}")
     columns = {name: [row[at].strip() or None for row in rows] for at, name in enumerate(names)}
     table = pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String)).filter(pl.col(COLUMN).is_not_null())
+    _some(table[COLUMN], where)
     return _with_attributes(table.with_columns(pl.col(COLUMN).str.replace(ESCAPED, "$1")), where)
 
 
@@ -118,7 +126,8 @@ def write_table(table: pl.DataFrame, path: Path, suffix: str) -> None:
         escaped(table).write_csv(path)
 
 
-def _ids_of_parquet(path: Path) -> tuple[CustomerId, ...]:
+def _parquet(path: Path) -> pl.DataFrame:
+    """The rows of a Parquet file that have a customer_id."""
     try:
         table = pl.read_parquet(path)
     except pl.exceptions.PolarsError as error:
@@ -131,7 +140,8 @@ def _ids_of_parquet(path: Path) -> tuple[CustomerId, ...]:
     ids = table[COLUMN]
     if not (ids.dtype.is_integer() or ids.dtype == pl.String):
         raise InputError(f"{path}: column {COLUMN} holds {ids.dtype}; accepted are whole numbers and text")
-    return tuple(_some(ids.drop_nulls(), str(path)))
+    _some(ids.drop_nulls(), str(path))
+    return table.filter(pl.col(COLUMN).is_not_null())
 
 
 def _some(ids: pl.Series, where: str) -> list[CustomerId]:

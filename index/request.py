@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from configs.errors import InputError
-from configs.reader import Config, faults
+from configs.reader import Config
 from embed.artifact import Embeddings
 from index.config import AudienceConfig
 
@@ -30,6 +30,8 @@ Numbers = Annotated[tuple[int, ...], BeforeValidator(_numbers)]
 
 class AudienceRequest(Config):
     """Ask for an audience of customers like `seeds`: how many by `size`, `share` or `precision`."""
+
+    what: ClassVar[str] = "audience"
 
     seeds: tuple[CustomerId, ...]
     """Ids of the customers to find more of; their order does not matter."""
@@ -55,14 +57,6 @@ class AudienceRequest(Config):
     """Share of the members, drawn at random, who are kept out of the list, so that the effect can be measured later."""
     seed: int = Field(default=0, ge=0)
     """Seed of all that is drawn at random; the same request gives the same audience."""
-
-    @classmethod
-    def checked(cls, **values: Any) -> "AudienceRequest":
-        """Make a request from a user's values. Raises InputError, one clear sentence for each fault."""
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            raise InputError("audience: " + "; ".join(faults(error, cls))) from None
 
 
 @dataclass(frozen=True)

@@ -96,48 +96,6 @@ def test_options_are_kept_and_used(service: Service) -> None:
     assert (again.status_code, again.json()) == (200, answer)
 
 
-def test_how_many_and_who_may_be_in_it(service: Service) -> None:
-    options = {"share": 0.5, "nested": [110, 100], "not_segments": [-1], "hold_out": 0.1, "base_rate": 0.2}
-    answer = service.client.post(URL, json={"seeds": SEEDS, **options})
-    assert answer.status_code == 201, answer.text
-    report = answer.json()
-    assert (report["held_out"], report["nested"]) == (round(0.1 * report["size"]), [100, 110])
-    assert 0 < report["precision"]["low"] <= report["precision"]["value"] <= 1
-    members = service.get(report["members"])["members"]
-    assert len(members) == report["size"] - report["held_out"]
-    assert {member["within"] for member in members} == {100, 110, report["size"]}
-    text = {**options, "nested": "100,110", "not_segments": "-1"}
-    csv = {"Content-Type": "text/csv"}
-    for again in (
-        service.client.post(URL, content=CSV, params=text, headers=csv),
-        service.client.post(URL, files={"seeds": ("s.csv", CSV)}, data={name: str(v) for name, v in text.items()}),
-    ):
-        assert (again.status_code, again.json()) == (200, report), again.text
-    folder = service.workspace.audiences / report["id"]
-    held = pl.read_parquet(folder / "held_out.parquet")["customer_id"]
-    assert len(held) == report["held_out"]
-    assert not set(held) & {member["customer_id"] for member in members}
-
-
-def test_the_make_up_is_told_by_attributes_that_nothing_else_sees(service: Service, made: dict[str, Any]) -> None:
-    table = "customer_id,region,age\n" + "".join(f"{i},{'north' if i % 2 else 'south'},{i % 3}\n" for i in range(N))
-    files = {"seeds": ("s.csv", CSV), "make_up": ("a.csv", table)}
-    answer = service.client.post(URL, files=files, data={"size": "120"})
-    assert answer.status_code == 201, answer.text
-    report = answer.json()
-    assert [(g["attribute"], g["group"]) for g in report["make_up"]] == [
-        ("region", "north"), ("region", "south"), ("age", "0"), ("age", "1"), ("age", "2"),
-    ]  # fmt: skip
-    assert sum(g["members"] for g in report["make_up"][:2]) == 120
-    assert report["id"] != made["id"]
-    assert service.get(report["members"])["members"] == service.get(made["members"])["members"]
-    again = service.client.post(URL, files=files, data={"size": "120"})
-    assert (again.status_code, again.json()) == (200, report)
-    for content, words in (("customer_id\n1\n", "no column beside"), ("customer_id,a\n1\n", "row 2: has 1 cells")):
-        refused = service.client.post(URL, files={**files, "make_up": ("a.csv", content)}, data={"size": "120"})
-        problem(refused, 422, f"make_up: {words}")
-
-
 def test_members_come_in_the_format_asked_for(service: Service, made: dict[str, Any]) -> None:
     def members(accept: str | None) -> Any:
         headers = {**service.bearer("marketer"), "Accept": accept} if accept is not None else service.bearer("marketer")

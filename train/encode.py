@@ -100,5 +100,7 @@ def _pooled(
     for some in np.split(np.arange(len(customers)), np.flatnonzero(np.diff(reached)) + 1):
         events = gather(log, customers[some], begin[some], end[some])
         parts.append(pooled(encoder.layout, events, len(some)))
+    if len(parts) == 1:  # as a rule; pools are wide, and a copy of them is dear
+        return parts[0]
     cells, clock, recent = (np.concatenate(column) for column in zip(*parts, strict=True))
     return cells, clock, recent

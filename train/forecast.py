@@ -127,7 +127,8 @@ def inputs_at(
 
 def weighed(encoder: Encoder, features: np.ndarray) -> np.ndarray:
     """Standardised, weighed pool features [n, F], as the head reads them."""
-    out: np.ndarray = encoder.head.standardised(torch.from_numpy(features)).numpy()
+    head = encoder.head
+    out: np.ndarray = head.standardised(torch.from_numpy(features).to(head.mean.device)).cpu().numpy()
     return out
 
 

@@ -1,12 +1,11 @@
 """What a simulated bank is made from."""
 
 from datetime import date, timedelta
-from typing import Any, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from configs.errors import InputError
-from configs.reader import Config, faults
+from configs.reader import Config
 
 MAX_CUSTOMERS = 1 << 30
 FUTURE = 90
@@ -15,6 +14,8 @@ FUTURE = 90
 
 class SimulateConfig(Config):
     """The knobs of `kinfolk simulate`. Same knobs and seed, same bytes; more `days` only add to what fewer gave."""
+
+    what: ClassVar[str] = "simulate"
 
     customers: int = Field(default=10_000, ge=1, le=MAX_CUSTOMERS)
     """Customers that the bank has on the first day; new ones join on top of them at the rate `joins`."""
@@ -49,14 +50,6 @@ class SimulateConfig(Config):
                 f"at most {MAX_CUSTOMERS:,} customers may join in all; ask for fewer customers, joins or days"
             )
         return self
-
-    @classmethod
-    def checked(cls, **values: Any) -> "SimulateConfig":
-        """Make a config from a user's values. Raises InputError, one clear sentence for each fault."""
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            raise InputError("simulate: " + "; ".join(faults(error, cls))) from None
 
     def date_of(self, day: int) -> date:
         """The calendar date of a day, counted from 0 at `start`."""

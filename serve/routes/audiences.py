@@ -13,6 +13,7 @@ from starlette.responses import FileResponse, JSONResponse, StreamingResponse
 from configs.errors import InputError, NotFoundError
 from index.files import escaped
 from serve import uploads
+from serve.audience_schemas import AudienceAnswer, AudienceMembers, AudiencesPage, AudienceSummary
 from serve.audiences import MEMBERS, StoredAudience, load_audience, make_audience
 from serve.negotiation import choose
 from serve.problems import FaultsError
@@ -27,7 +28,6 @@ from serve.routes.common import (
     tag,
 )
 from serve.routes.examples import CREATE, MEMBERS_ANSWER
-from serve.schemas import AudienceAnswer, AudienceMembers, AudiencesPage, AudienceSummary
 from store.records import AudienceRecord
 
 router = APIRouter(prefix="/v1/audiences", tags=["audiences"])
