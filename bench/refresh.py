@@ -2,11 +2,13 @@
 
 A simulated bank is prepared and a model trained for one short epoch, outside the clock. Some customers then lose their
 latest events (and some of these a late one in the middle of their history); embeddings of that log are refreshed to the
-whole log, beside embedding everybody again. `cost_ratio` is the second over the first in CPU seconds,
-`largest_difference` between the two results.
+whole log, beside embedding everybody again. `cost_ratio` is the second over the first in CPU seconds
+(the median of REPEATS refreshes: a virtual machine gives out its memory slowly the first time), `largest_difference`
+between the two results.
 """
 
 import json
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +27,7 @@ from train.config import TrainConfig
 
 LATEST = 5
 """Events that a changed customer does not have yet."""
+REPEATS = 3
 LATE = 0.1
 """Share of the changed customers for whom one of them is a late one."""
 
@@ -45,8 +48,13 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=home) as place:
             with measured() as whole:
                 held = embed.run.run(config, model, before, Path(place) / "before")
-            with measured() as refreshing:
-                new = embed.refresh.run(config, model, log, held, Path(place) / "refreshed")
+            refreshings = []
+            for _ in range(REPEATS):
+                shutil.rmtree(Path(place) / "refreshed", ignore_errors=True)
+                with measured() as cost:
+                    new = embed.refresh.run(config, model, log, held, Path(place) / "refreshed")
+                refreshings.append(cost)
+            refreshing = sorted(refreshings, key=lambda cost: cost.cpu_s)[REPEATS // 2]
             difference = None
             if not given.no_compare:
                 with measured() as whole:
@@ -59,6 +67,7 @@ def main() -> None:
         "changed": changed,
         **new.manifest.figures,
         "refresh": told(refreshing),
+        "refreshes_cpu_s": [round(cost.cpu_s, 2) for cost in refreshings],
         "whole": told(whole),
         "cost_ratio": round(whole.cpu_s / refreshing.cpu_s, 1),
         "largest_difference": difference,

@@ -11,7 +11,7 @@ and numpy sees it without a copy. Any Arrow reader opens them. Format 1 had no h
 customer in row order.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ import polars as pl
 import pyarrow as pa
 
 from configs.errors import ArtifactError
+from embed.arrow import Floats, as_matrix, create_matrix, map_columns, write_columns
 from store.artifact import Manifest, create, verify
 
 KIND, VERSION = "embeddings", 2
@@ -31,7 +32,6 @@ UNIT_TOLERANCE = 1e-3
 CHECKED_ROWS = 1 << 16
 CLOCK = pa.timestamp("us", tz="UTC")
 
-Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
 
@@ -119,12 +119,12 @@ class Embeddings:
         Raises ArtifactError naming the file that is missing, damaged or does not fit the manifest.
         """
         manifest = verify(folder, KIND, VERSION, deep=deep)
-        table = _mapped(folder / VECTORS, ("customer_id", "vector"))
+        table = map_columns(folder / VECTORS, ("customer_id", "vector"))
         customers = pl.Series("customer_id", table.column("customer_id"))
-        vectors = _matrix(table.column("vector"))
+        vectors = as_matrix(table.column("vector"))
         states, histories = _states(folder, manifest.version), None
         if manifest.version > 1:
-            told = _mapped(folder / HISTORIES, ("events", "first", "last"))
+            told = map_columns(folder / HISTORIES, ("events", "first", "last"))
             histories = Histories(*(column.view(pa.int64()).to_numpy() for column in told.columns))
         counts = manifest.counts
         expected = [counts[name] for name in ("customers", "width", "state_width")]
@@ -167,9 +167,9 @@ def create_embeddings(
         ids = customers.rename("customer_id").to_arrow()
         ids = ids.cast(pa.large_string()) if customers.dtype == pl.String else ids
         times = {name: pa.array(getattr(histories, name)).view(CLOCK) for name in ("first", "last")}
-        _write(writer.path(HISTORIES), {"events": pa.array(histories.events)} | times)
-        vectors = _to_fill(writer.path(VECTORS), {"customer_id": ids}, "vector", (len(customers), width))
-        matrix = _to_fill(writer.path(STATES), {"row": pa.array(kept)}, "state", (len(kept), state_width))
+        write_columns(writer.path(HISTORIES), {"events": pa.array(histories.events)} | times)
+        vectors = create_matrix(writer.path(VECTORS), {"customer_id": ids}, "vector", (len(customers), width))
+        matrix = create_matrix(writer.path(STATES), {"row": pa.array(kept)}, "state", (len(kept), state_width))
         yield Draft(vectors, States(kept, matrix), writer.parents, writer.figures)
         _check_values(vectors, matrix)
         writer.counts.update(customers=len(customers), width=width, states=len(kept), state_width=state_width)
@@ -192,7 +192,7 @@ def _check_rows(customers: pl.Series, histories: Histories, kept: Rows) -> None:
 def _check_values(vectors: Floats, states: Floats) -> None:
     for start in range(0, len(vectors), CHECKED_ROWS):
         some = vectors[start : start + CHECKED_ROWS]
-        norms = np.sqrt(np.einsum("nd,nd->n", some, some, dtype=np.float64))
+        norms = np.sqrt(np.einsum("nd,nd->n", some, some))
         # written so that NaN fails too
         if not bool((np.abs(norms - 1.0) <= UNIT_TOLERANCE).all()):
             raise ValueError(f"vectors {start} to {start + len(some) - 1} hold a row that is not of unit length")
@@ -201,59 +201,12 @@ def _check_values(vectors: Floats, states: Floats) -> None:
             raise ValueError(f"states from {start} on hold a value that is not finite")
 
 
-def _to_fill(path: Path, columns: Mapping[str, pa.Array], name: str, shape: tuple[int, int]) -> Floats:
-    """Write an Arrow file of some columns and a matrix of zeros [n, d]; returns the matrix as a writable map of it.
-
-    Zeros are really written, so that the disk's room is taken before the map is filled: a write through a map that
-    finds no room kills the process.
-    """
-    _write(path, {**columns, name: _lists(np.zeros(shape, np.float32))})
-    if not shape[0]:
-        return np.empty(shape, np.float32)
-    source = pa.memory_map(str(path), "r")
-    values = pa.ipc.open_file(source).get_batch(0).column(name).values.buffers()[1]
-    source.seek(0)
-    offset = values.address - source.read_buffer().address
-    return np.memmap(path, np.float32, "r+", offset, shape)
-
-
-def _lists(matrix: Floats) -> pa.Array:
-    """A matrix [n, d] as an Arrow array of n lists of d, sharing its memory."""
-    flat = pa.Array.from_buffers(pa.float32(), matrix.size, [None, pa.py_buffer(matrix.reshape(-1))])
-    return pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1])
-
-
-def _write(path: Path, columns: Mapping[str, pa.Array]) -> None:
-    batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-
-
-def _mapped(path: Path, columns: tuple[str, ...]) -> pa.RecordBatch:
-    """The one record batch of a mapped Arrow file; its arrays keep the map alive."""
-    try:
-        reader = pa.ipc.open_file(pa.memory_map(str(path), "r"))
-        if reader.num_record_batches != 1 or tuple(reader.schema.names) != columns:
-            raise ArtifactError(
-                f"{path}: expected one record batch with columns {', '.join(columns)}; rebuild the embeddings"
-            )
-        return reader.get_batch(0)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ArtifactError(f"{path}: not a readable Arrow file ({error}); rebuild the embeddings") from None
-
-
 def _states(folder: Path, version: int) -> States:
     if version == 1:
-        matrix = _matrix(_mapped(folder / STATES, ("state",)).column("state"))
+        matrix = as_matrix(map_columns(folder / STATES, ("state",)).column("state"))
         return States(np.arange(len(matrix)), matrix)
-    table = _mapped(folder / STATES, ("row", "state"))
-    return States(table.column("row").to_numpy(), _matrix(table.column("state")))
-
-
-def _matrix(column: pa.Array) -> Floats:
-    """A list column as float32 [n, d] over the same memory."""
-    flat: Floats = column.flatten().to_numpy(zero_copy_only=True)
-    return flat.reshape(len(column), column.type.list_size)
+    table = map_columns(folder / STATES, ("row", "state"))
+    return States(table.column("row").to_numpy(), as_matrix(table.column("state")))
 
 
 def _as_type(customers: pl.Series, dtype: pl.DataType) -> pl.Series:

@@ -14,6 +14,7 @@ import numpy as np
 
 from configs.errors import ConflictError
 from configs.progress import SILENT, Advance, Progress
+from embed.arrow import copy_rows
 from embed.artifact import KIND, VERSION, Draft, Embeddings, Histories
 from embed.config import EmbedConfig
 from embed.run import best_device, draft, embed_whole, put
@@ -25,8 +26,8 @@ from store.threads import set_threads
 from train.artifact import Model
 from train.encode import ROUND, fold, length_buckets, torch_threads
 
-COPIED = 1 << 14
-"""Rows copied at once."""
+CLOCKS = 1 << 14
+"""States whose clocks are read at once."""
 
 
 @dataclass(frozen=True)
@@ -99,20 +100,19 @@ def changes_since(previous: Embeddings, log: EventLog) -> Changes:
 def _told_by_states(previous: Embeddings) -> Histories:
     """Histories from the clocks of the states, which were kept for everybody in format 1."""
     parts = [
-        stored_clock(previous.states.matrix[start : start + COPIED]) for start in range(0, previous.n_customers, COPIED)
+        stored_clock(previous.states.matrix[start : start + CLOCKS]) for start in range(0, previous.n_customers, CLOCKS)
     ]
     clock = np.concatenate(parts).astype(np.int64)
     return Histories(clock[:, 0], clock[:, 2], clock[:, 3])
 
 
 def _copy(changes: Changes, previous: Embeddings, made: Draft) -> None:
-    for start in range(0, len(changes.same), COPIED):
-        part = changes.same[start : start + COPIED]
-        made.vectors[part] = previous.vectors[changes.row[part]]
-        kept = part[made.states.places(part) >= 0]
-        if kept.size:
-            held = previous.states.matrix[previous.states.places(changes.row[kept])]
-            made.states.matrix[made.states.places(kept)] = held
+    """Fill the rows of customers without a change."""
+    copy_rows(made.vectors, changes.same, previous.vectors, changes.row[changes.same])
+    places = made.states.places(changes.same)
+    kept = changes.same[places >= 0]
+    held = previous.states.places(changes.row[kept])
+    copy_rows(made.states.matrix, places[places >= 0], previous.states.matrix, held)
 
 
 def _fold(
