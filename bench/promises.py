@@ -24,7 +24,8 @@ from index.audience import build_audience
 from index.config import AudienceConfig, ScorerName
 from index.contest import entrants
 from index.inputs import Inputs
-from index.request import AudienceRequest, resolve
+from index.pool import resolve
+from index.request import AudienceRequest
 from index.scoring import score_everybody
 from serve.snapshot import Snapshot
 from store.threads import set_threads

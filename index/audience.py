@@ -15,12 +15,14 @@ from embed.artifact import Embeddings
 from eventlog.behaviour import Behaviour
 from index.config import AudienceConfig
 from index.contest import compete
+from index.eligibility import Context
 from index.expect import CurvePoint, Estimate, Expectation, ScorerResult, curve_sizes, mean_so_far, scaled
 from index.explain import Driver, drivers
 from index.inputs import Floats, Inputs
 from index.make_up import GroupShare, make_up
+from index.pool import Pool, SeedCounts, resolve
 from index.reasons import Account, account
-from index.request import AudienceRequest, Labels, Pool, Rows, SeedCounts, resolve
+from index.request import AudienceRequest, Rows
 from index.scorers import prototypes
 from index.scoring import percentiles, score_everybody
 from index.size import precision, settle
@@ -42,7 +44,7 @@ class AudienceReport:
     """Key of the embeddings that the audience was made from."""
     population: int
     eligible: int
-    """Customers who may be members: seeds (unless kept), suppressed ones and those of other segments are not."""
+    """Customers who may be members; who may not is counted below, by reason."""
     size: int
     """Customers in the audience, those held out included."""
     held_out: int
@@ -54,6 +56,9 @@ class AudienceReport:
     suppressed: int
     suppress_unmatched: int
     outside_segments: int
+    outside_attributes: int
+    objected: int
+    """Customers who objected to marketing profiling: neither scored, nor seeds, nor members."""
     scorers: tuple[ScorerResult, ...]
     """Every scorer that competed, with its cross-validated figures."""
     auroc: Estimate
@@ -93,7 +98,7 @@ class Audience:
     held_out: Rows
     """int64: rows of the members held out, ascending."""
     scores: Floats
-    """float32 [n]: for everybody, the share of customers who are less like the seeds."""
+    """float32 [n]: for everybody, the share of customers who are less like the seeds; NaN for who objected."""
     account: Account | None
     """What the members' reasons are read off."""
     report: AudienceReport
@@ -118,8 +123,9 @@ class Audience:
         return self.customers.gather(self.held_out).rename("customer_id").to_frame()
 
     def score_table(self) -> pl.DataFrame:
-        """customer_id, score of everybody, in order of rows."""
-        return pl.DataFrame([self.customers.rename("customer_id"), pl.Series("score", self.scores)])
+        """customer_id, score of everybody who has not objected, in order of rows."""
+        table = pl.DataFrame([self.customers.rename("customer_id"), pl.Series("score", self.scores)])
+        return table.filter(pl.col("score").is_not_nan())
 
 
 def build_audience(
@@ -127,26 +133,24 @@ def build_audience(
     embeddings: Embeddings,
     behaviour: Behaviour | None,
     config: AudienceConfig | None = None,
-    labels: Labels | None = None,
-    attributes: pl.DataFrame | None = None,
+    context: Context | None = None,
 ) -> Audience:
-    """The audience of `request`; `labels` [n] are everybody's segments, `attributes` what its make-up is told by.
+    """The audience of `request`, given what is known of the customers besides.
 
-    The same request over the same snapshot gives the same audience; attributes change nothing but the report.
-    Raises InputError where too few seeds are known customers, the size is too small or above the eligible, or options
-    contradict each other.
+    The same request over the same snapshot and context gives the same audience. Raises InputError where too few seeds
+    are known customers, the size is too small or above the eligible, or options contradict each other.
     """
+    context = context or Context()
     config = config or AudienceConfig()
-    pool = resolve(request, embeddings, config, labels)
+    pool = resolve(request, embeddings, config, context)
     rng = np.random.default_rng([request.seed, 0])
-    n = embeddings.n_customers
-    everybody = np.sort(rng.choice(n, min(n, SAMPLE), replace=False))
+    everybody = np.sort(rng.choice(pool.present, min(len(pool.present), SAMPLE), replace=False))
     inputs = Inputs.of(embeddings, behaviour, everybody)
     contest = compete(inputs, pool, config, request.seed)
     size, expectation = settle(request, pool, contest, config)
     chosen = [contest.names[at] for at in expectation.chosen]
     scores, similarity = score_everybody(inputs, pool, config, chosen, request.seed)
-    order = np.argsort(-scores, kind="stable")
+    order = pool.present[np.argsort(-scores[pool.present], kind="stable")]
     ranked = order[pool.eligible[order]]
     members = ranked[:size]
     held_out = np.sort(np.random.default_rng([request.seed, 5]).choice(members, round(request.hold_out * size), False))
@@ -155,11 +159,19 @@ def build_audience(
         for group in (members, pool.seeds)
     ]
     shares = percentiles(scores, order)
-    told = None if behaviour is None else account(behaviour, shares, np.random.default_rng([request.seed, 6]))
+    told = (
+        None
+        if behaviour is None
+        else account(behaviour, shares, pool.present, np.random.default_rng([request.seed, 6]))
+    )
     middle = prototypes(inputs.take(pool.seeds, "embedding"), np.random.default_rng([request.seed, 7]))
     looked_at = tuple(str(customer) for customer in embeddings.customers.gather(pool.seeds[middle]))
     report = _report(embeddings.key, request, size, pool, config, expectation, ranked, similarity, apart)
-    groups = () if attributes is None else make_up(attributes, embeddings, members, pool.eligible, config.confidence)
+    groups = (
+        ()
+        if context.make_up is None
+        else make_up(context.make_up, embeddings, members, pool.eligible, config.confidence)
+    )
     fidelity = None if told is None else told.fidelity
     report = replace(report, reasons_fidelity=fidelity, prototypes=looked_at, make_up=groups)
     return Audience(embeddings.customers, members, held_out, shares, told, report)
@@ -183,16 +195,18 @@ def _report(
     here = next(point for point in curve if point.size == size)
     return AudienceReport(
         snapshot=snapshot,
-        population=len(similarity),
+        population=len(pool.eligible),
         eligible=len(ranked),
         size=size,
         held_out=round(request.hold_out * size),
         nested=nested,
         seeds=pool.counts,
         seeds_in_audience=int(pool.is_seed[ranked[:size]].sum()),
-        suppressed=pool.suppressed,
-        suppress_unmatched=pool.suppress_unmatched,
-        outside_segments=pool.outside_segments,
+        suppressed=pool.standing.suppressed,
+        suppress_unmatched=pool.standing.suppress_unmatched,
+        outside_segments=pool.standing.outside_segments,
+        outside_attributes=pool.standing.outside_attributes,
+        objected=pool.standing.objected,
         scorers=expectation.scorers,
         auroc=expectation.auroc,
         recall=here.recall,
@@ -201,7 +215,7 @@ def _report(
         confidence=config.confidence,
         curve=curve,
         similarity_of_seeds=float(similarity[pool.seeds].mean(dtype=np.float64)),
-        similarity_of_everybody=float(similarity.mean(dtype=np.float64)),
+        similarity_of_everybody=float(similarity[pool.present].mean(dtype=np.float64)),
         warnings=() if expectation.common else (NOTHING_IN_COMMON,),
         audience_drivers=apart[0],
         seed_drivers=apart[1],

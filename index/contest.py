@@ -14,7 +14,8 @@ from scipy.special import ndtri
 
 from index.config import AudienceConfig, ScorerName
 from index.inputs import Inputs, View
-from index.request import Pool, Rows
+from index.pool import Pool
+from index.request import Rows
 from index.scorers import Boosting, Centroid, Floats, Logistic, Mixture, Prototypes, Ratio, Scorer
 
 Doubles = npt.NDArray[np.float64]

@@ -13,6 +13,7 @@ from scipy.special import ndtri
 
 from configs.errors import InputError
 from embed.artifact import Embeddings
+from index.attributes import values_of
 from index.expect import Estimate
 from index.request import Mask, Rows
 
@@ -49,20 +50,14 @@ def make_up(
     Customers without a row, or without a value, are a group of their own. Raises InputError where a customer has two
     rows, no customer is known, or an attribute has too many groups.
     """
-    rows = embeddings.rows_of(attributes["customer_id"])
-    known = rows >= 0
-    if not known.any():
-        raise InputError("make_up: none of its customers is in the snapshot")
-    if len(np.unique(rows[known])) < known.sum():
-        raise InputError("make_up: a customer has more than one row; give one row a customer")
     selected = np.zeros(len(eligible), dtype=bool)
     selected[members] = True
     found = []
     for name in attributes.columns:
         if name == "customer_id":
             continue
-        groups = np.full(len(eligible), UNKNOWN, dtype=object)
-        groups[rows[known]] = attributes[name].cast(pl.String).fill_null(UNKNOWN).to_numpy()[known]
+        groups = values_of(name, attributes, embeddings, "make_up")
+        groups[groups == None] = UNKNOWN  # noqa: E711  element by element
         found += _groups(name, groups, selected, eligible, confidence)
     return tuple(found)
 

@@ -66,10 +66,12 @@ class Account:
         ]
 
 
-def account(behaviour: Behaviour, scores: Floats, rng: np.random.Generator) -> Account | None:
-    """An account of scores [n], given as shares of customers who score lower; None where no behaviour tells of them."""
-    n = len(scores)
-    drawn = rng.permutation(n)[: min(n, 2 * FITTED)]
+def account(behaviour: Behaviour, scores: Floats, scored: Rows, rng: np.random.Generator) -> Account | None:
+    """An account of scores [n], given as shares of customers who score lower; None where no behaviour tells of them.
+
+    `scored` are the rows of the customers who have a score.
+    """
+    drawn = rng.permutation(scored)[: 2 * FITTED]
     fitted, judging = drawn[: len(drawn) // 2], drawn[len(drawn) // 2 :]
     every = np.arange(behaviour.matrix.shape[1])
     raw = logged(behaviour, fitted, every)

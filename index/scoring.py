@@ -7,7 +7,7 @@ import numpy as np
 from index.config import AudienceConfig, ScorerName
 from index.contest import NormalScale, entrants, fit_rng
 from index.inputs import Floats, Inputs, Rows, View
-from index.request import Pool
+from index.pool import Pool
 from index.scorers import Linear, Scoring
 
 
@@ -45,11 +45,14 @@ def centroid(seeds: Floats) -> Scoring:
 
 
 def percentiles(scores: Floats, order: Rows) -> Floats:
-    """Scores as the share of customers with a lower one (equal ones count half); `order` sorts them, falling."""
-    n = len(scores)
+    """Scores as the share of customers with a lower one (equal ones count half); `order` sorts them, falling.
+
+    Customers whom `order` leaves out have none: NaN.
+    """
+    n = len(order)
     falling = scores[order]
     starts = np.flatnonzero(np.r_[True, falling[1:] != falling[:-1]])
     middle = starts + (np.diff(np.r_[starts, n]) - 1) / 2.0
-    shares = np.empty(n, dtype=np.float32)
+    shares = np.full(len(scores), np.nan, dtype=np.float32)
     shares[order] = np.repeat(1.0 - (middle + 0.5) / n, np.diff(np.r_[starts, n]))
     return shares

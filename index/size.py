@@ -6,7 +6,8 @@ from configs.errors import InputError
 from index.config import AudienceConfig
 from index.contest import Contest
 from index.expect import Estimate, Expectation, expect, scaled
-from index.request import AudienceRequest, Pool
+from index.pool import Pool
+from index.request import AudienceRequest
 
 FIRST_SHARE = 0.05
 """Where the search for the size that keeps to a precision begins."""

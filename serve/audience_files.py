@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from configs.errors import InputError
-from index.audience import Audience, build_audience
+from index.audience import Audience
 from index.files import PARQUET, write_table
-from serve.audiences import Asked, StoredAudience, config_of, normal, store_audience
+from serve.audiences import Asked, StoredAudience, build, config_of, id_of, store_audience
 from serve.catalogues import open_catalogue
+from serve.objections import objected_in
 from serve.outputs import check_output, output
 from serve.snapshot import Snapshot
+from store.objections import Objections
 from store.workspace import Workspace
 
 ACTOR = "cli"
@@ -53,15 +55,14 @@ def make_audience(
     All files appear, or none. Raises InputError (seeds, size, files), NotFoundError, ArtifactError, StorageError.
     """
     files.check()
-    opened, asked = Snapshot.load(workspace, snapshot), Asked(normal(asked.request), asked.make_up)
-    audience = build_audience(
-        asked.request, opened.embeddings, opened.behaviour, config_of(opened), opened.segments.labels, asked.make_up
-    )
+    opened, asked = Snapshot.load(workspace, snapshot), asked.normal()
     with ExitStack() as stack:
+        catalogue = stack.enter_context(open_catalogue(workspace))
+        objected = objected_in(opened, Objections(catalogue))
+        audience, id = build(asked, opened, objected), id_of(asked, opened, config_of(opened), objected)
         if files.scores is not None:
             write_table(audience.score_table(), stack.enter_context(output(files.scores)), files.scores.suffix)
         write_table(audience.member_table(), stack.enter_context(output(files.members)), files.members.suffix)
         # kept as the service keeps its own, so that it is found there too
-        with open_catalogue(workspace) as catalogue:
-            stored = store_audience(audience, asked, opened, workspace, catalogue, ACTOR)
+        stored = store_audience(audience, id, asked, opened, workspace, catalogue, ACTOR)
     return MadeAudience(audience, stored)

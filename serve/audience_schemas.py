@@ -56,6 +56,8 @@ class SeedsAnswer(Answer):
     unmatched: int
     unmatched_ids: list[str]
     """The first 100 that are no customers of the snapshot."""
+    objected: int = 0
+    """Seeds left out since they objected to marketing profiling."""
 
 
 class GroupAnswer(Answer):
@@ -110,6 +112,10 @@ class AudienceAnswer(Answer):
     suppress_unmatched: int
     outside_segments: int = 0
     """Customers who may not be members for the segment they are in."""
+    outside_attributes: int = 0
+    """Customers who may not be members since they do not meet the conditions on attributes."""
+    objected: int = 0
+    """Customers who objected to marketing profiling: neither scored, nor seeds, nor members."""
     confidence: float
     """Probability that an interval is meant to hold the true value."""
     recall: EstimateAnswer

@@ -17,19 +17,23 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from configs.errors import ArtifactError, ConflictError, NotFoundError, storage_errors
 from index.audience import Audience, build_audience
 from index.config import AudienceConfig
+from index.eligibility import Context
 from index.request import AudienceRequest
+from serve.objections import Mask, objected_in
 from serve.snapshot import Snapshot
 from store.artifact import Manifest, create, is_complete, key_of, verify
 from store.catalogue import Catalogue
+from store.objections import Objections
 from store.workspace import Workspace
 
 KIND, VERSION = "audience", 2
@@ -65,24 +69,43 @@ def normal(request: AudienceRequest) -> AudienceRequest:
     """The request with its ids as text in one order, so that equal lists in any order are one request."""
     lists = {name: tuple(sorted(map(str, getattr(request, name)))) for name in ("seeds", "suppress")}
     numbers = {name: tuple(sorted(set(getattr(request, name)))) for name in ("nested", "segments", "not_segments")}
-    return request.model_copy(update={**lists, **numbers})
+    return request.model_copy(update={**lists, **numbers, "where": tuple(sorted(set(request.where)))})
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked for: a request, and attributes that the make-up of the audience is told by."""
+    """What is asked for: a request, and tables of customer_id and one text column an attribute."""
 
     request: AudienceRequest
     make_up: pl.DataFrame | None = None
-    """customer_id and one text column an attribute."""
+    """What the make-up of the audience is told by."""
+    attributes: pl.DataFrame | None = None
+    """What the request's conditions are about."""
+
+    def normal(self) -> "Asked":
+        """With the request in its normal form."""
+        return replace(self, request=normal(self.request))
+
+    def hashes(self) -> dict[str, str]:
+        """Names of the tables that are given, and their SHA-256."""
+        tables = {"make_up": self.make_up, "attributes": self.attributes}
+        return {name: table_hash(table) for name, table in tables.items() if table is not None}
 
 
-def id_of(asked_for: Asked, snapshot: Snapshot, config: AudienceConfig) -> str:
-    """The id of the audience that a request gives over a snapshot."""
-    request = asked_for.request
-    told_by = () if asked_for.make_up is None else (table_hash(asked_for.make_up),)
-    asked = normal(request).model_dump(mode="json", exclude_defaults=True)  # a new option changes no old id
-    return "a-" + key_of(KIND, VERSION, snapshot.manifest.key, config.model_dump(mode="json"), asked, *told_by)
+def id_of(asked: Asked, snapshot: Snapshot, config: AudienceConfig, objected: Mask | None) -> str:
+    """The id of the audience that a request gives over a snapshot whose customers `objected` are left out."""
+    # a new option changes no old id
+    options = normal(asked.request).model_dump(mode="json", exclude_defaults=True)
+    besides: list[Any] = list(asked.hashes().values()) if asked.attributes is None else [asked.hashes()]
+    if objected is not None:
+        besides.append(hashlib.sha256(np.packbits(objected).tobytes()).hexdigest())
+    return "a-" + key_of(KIND, VERSION, snapshot.manifest.key, config.model_dump(mode="json"), options, *besides)
+
+
+def build(asked: Asked, snapshot: Snapshot, objected: Mask | None) -> Audience:
+    """Build the audience that is asked for, without keeping it. Raises InputError where it cannot be met."""
+    context = Context(snapshot.segments.labels, objected, asked.attributes, asked.make_up)
+    return build_audience(asked.request, snapshot.embeddings, snapshot.behaviour, config_of(snapshot), context=context)
 
 
 def table_hash(table: pl.DataFrame) -> str:
@@ -97,14 +120,11 @@ def make_audience(
 
     Raises InputError where the request cannot be met, StorageError on a full disk.
     """
-    config = config_of(snapshot)
-    asked = Asked(normal(asked.request), asked.make_up)
-    id = id_of(asked, snapshot, config)
+    asked, objected = asked.normal(), objected_in(snapshot, Objections(catalogue))
+    id = id_of(asked, snapshot, config_of(snapshot), objected)
     if not is_complete(folder_of(workspace, id), KIND, VERSION):
-        audience = build_audience(
-            asked.request, snapshot.embeddings, snapshot.behaviour, config, snapshot.segments.labels, asked.make_up
-        )
-        return store_audience(audience, asked, snapshot, workspace, catalogue, actor), True
+        audience = build(asked, snapshot, objected)
+        return store_audience(audience, id, asked, snapshot, workspace, catalogue, actor), True
     stored = load_audience(workspace, id)
     _record(stored, workspace, catalogue, actor)
     return stored, False
@@ -112,15 +132,14 @@ def make_audience(
 
 def store_audience(
     audience: Audience,
+    id: str,
     asked: Asked,
     snapshot: Snapshot,
     workspace: Workspace,
     catalogue: Catalogue,
     actor: str,
 ) -> StoredAudience:
-    """Keep a built audience and note it in the catalogue. Raises StorageError; nothing half-written stays."""
-    config = config_of(snapshot)
-    id = id_of(asked, snapshot, config)
+    """Keep a built audience as `id` and note it in the catalogue. Raises StorageError; nothing half-written stays."""
     folder = folder_of(workspace, id)
     with _writing(workspace):
         # another process may have made the same one meanwhile
@@ -168,9 +187,7 @@ def report_of(audience: Audience, asked: Asked, snapshot: Snapshot) -> dict[str,
     unmatched = seeds.pop("unmatched")
     seeds["unmatched"] = len(unmatched)
     seeds["unmatched_ids"] = [id[:100] for id in unmatched[:UNMATCHED_SHOWN]]
-    options = options_of(asked.request)
-    if asked.make_up is not None:
-        options["make_up_sha256"] = table_hash(asked.make_up)
+    options = options_of(asked.request) | {f"{name}_sha256": value for name, value in asked.hashes().items()}
     return {**report, "snapshot": snapshot.name, "request": options, "seeds_sha256": hash_of(asked.request)}
 
 

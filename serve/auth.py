@@ -1,10 +1,10 @@
 """Who asks, and whether they may.
 
-| role | reads segments, snapshot, customers, similar, reports | vectors | lists of members | makes audiences |
-|---|---|---|---|---|
-| analyst  | yes | yes | no | no |
-| marketer | yes | no | yes | yes |
-| admin | yes | yes | yes | yes |
+| role | reads segments, snapshot, customers, similar, reports | vectors | lists of members | audiences | objections |
+|---|---|---|---|---|---|
+| analyst  | yes | yes | no | no | no |
+| marketer | yes | no | yes | yes | yes |
+| admin | yes | yes | yes | yes | yes |
 
 A key comes as `Authorization: Bearer kf_...` or `X-API-Key: kf_...`. The catalogue keeps its hash only.
 """
@@ -33,11 +33,12 @@ class Right(StrEnum):
     VECTORS = "vectors"
     MEMBERS = "members"
     CREATE = "create"
+    CONSENT = "consent"
 
 
 RIGHTS: dict[str, frozenset[Right]] = {
     "analyst": frozenset({Right.READ, Right.VECTORS}),
-    "marketer": frozenset({Right.READ, Right.MEMBERS, Right.CREATE}),
+    "marketer": frozenset({Right.READ, Right.MEMBERS, Right.CREATE, Right.CONSENT}),
     "admin": frozenset(Right),
 }
 

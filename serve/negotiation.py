@@ -9,6 +9,7 @@ MEMBERS: Mapping[str, str] = {
     "text/csv": "csv",
     "application/vnd.apache.parquet": "parquet",
     "application/x-parquet": "parquet",
+    "application/vnd.apache.arrow.stream": "arrow",
 }
 """Media type -> format, in order of our preference where the client has none."""
 

@@ -202,3 +202,30 @@ class MembersPage(Answer):
     members: list[SegmentMember]
     next_cursor: str | None
     """Pass it as `cursor` for the next page; None on the last one."""
+
+
+class ObjectionAnswer(Answer):
+    """What a customer last said about marketing profiling."""
+
+    customer_id: str
+    objects: bool
+    at: datetime
+    by: str
+    """Name of the key or command that noted it."""
+
+
+class ObjectionsAnswer(Answer):
+    """The register of objections."""
+
+    standing: int
+    """Customers who object now."""
+
+
+class ObjectionsNoted(Answer):
+    """What a list of objections and withdrawals changed."""
+
+    objected: int
+    """Customers who object now and did not before."""
+    withdrawn: int
+    """Customers who did object and do not any more."""
+    standing: int

@@ -10,8 +10,10 @@ from serve.auth import Key, KeyRing
 from serve.config import ServeConfig
 from serve.live import Live
 from serve.metrics import Metrics
+from serve.objections import Objected
 from serve.problems import UnavailableError
 from store.catalogue import Catalogue
+from store.objections import Objections
 from store.workspace import Workspace
 
 Result = TypeVar("Result")
@@ -27,6 +29,8 @@ class Service:
         self.live = Live(workspace, config.poll_seconds)
         self.metrics = Metrics(self.live)
         self.keys = KeyRing(self._find_key, config.key_seconds)
+        self.objections = Objections(catalogue)
+        self.objected = Objected(self.objections, config.key_seconds)
         self.pool = ThreadPoolExecutor(config.audience_workers, thread_name_prefix="audience")
         self._queued = 0
         self._lock = threading.Lock()

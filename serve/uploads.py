@@ -1,7 +1,7 @@
 """A request for an audience as it comes over HTTP, in one of three forms.
 
 application/json      {"seeds": ["17", "42"], "size": 500}
-multipart/form-data   the file `seeds`, a CSV; the options as fields; files `suppress` and `make_up` too
+multipart/form-data   the file `seeds`, a CSV; the options as fields; files `suppress`, `make_up`, `attributes` too
 text/csv              the body is the seed list; the options are in the query
 """
 
@@ -20,8 +20,10 @@ from serve.problems import FaultsError, MediaTypeError, faults_of
 
 ACCEPTED = ("application/json", "multipart/form-data", "text/csv")
 LISTS = ("seeds", "suppress")
-TABLE = "make_up"
-"""The file of attributes, only in a form."""
+TABLES = ("make_up", "attributes")
+"""Files of attributes, only in a form."""
+SEVERAL = ("where",)
+"""Options that may be given several times in a form or query."""
 MOST_PARTS = 20
 
 Parse = Callable[[], Asked]
@@ -70,9 +72,12 @@ def of_csv(files: dict[str, bytes], options: Iterable[tuple[str, str]]) -> Asked
     members: dict[str, Any] = {}
     faults = []
     for name, value in options:
+        if name in SEVERAL:
+            members.setdefault(name, []).append(value)
+            continue
         if name in members:
             faults.append(f"{name}: given twice")
-        elif name in (*LISTS, TABLE):
+        elif name in (*LISTS, *TABLES):
             faults.append(f"{name}: send the customers as a CSV file, with a column customer_id")
         members[name] = value
     if faults:
@@ -80,7 +85,8 @@ def of_csv(files: dict[str, bytes], options: Iterable[tuple[str, str]]) -> Asked
     for name in files.keys() & set(LISTS):
         members[name] = ids_of_csv(files[name], name)
     request = _checked(members)
-    return Asked(request, attributes_of_csv(files[TABLE], TABLE) if TABLE in files else None)
+    tables = {name: attributes_of_csv(files[name], name) for name in TABLES if name in files}
+    return Asked(request, **tables)
 
 
 async def _form(request: Request) -> tuple[dict[str, bytes], list[tuple[str, str]]]:
@@ -90,8 +96,8 @@ async def _form(request: Request) -> tuple[dict[str, bytes], list[tuple[str, str
         for name, value in form.multi_items():
             if not isinstance(value, UploadFile):
                 options.append((name, value))
-            elif name not in (*LISTS, TABLE) or name in files:
-                accepted = ", ".join((*LISTS, TABLE))
+            elif name not in (*LISTS, *TABLES) or name in files:
+                accepted = ", ".join((*LISTS, *TABLES))
                 raise FaultsError([f"{name}: not a file that is accepted here; accepted: {accepted}, once each"])
             else:
                 files[name] = await value.read()

@@ -53,7 +53,7 @@ class Catalogue:
     def __init__(self, where: Path | str, now: Callable[[], datetime] = utc_now) -> None:
         """Open the catalogue at a path (`workspace.catalogue`) or an SQLAlchemy URL; see `open_database` for errors."""
         self._engine, self.name = open_database(where)
-        self._now = now
+        self.now = now
 
     def __enter__(self) -> "Catalogue":
         return self
@@ -66,7 +66,8 @@ class Catalogue:
         self._engine.dispose()
 
     @contextmanager
-    def _session(self, *, write: bool) -> Iterator[Session]:
+    def session(self, *, write: bool) -> Iterator[Session]:
+        """One transaction, for this class and the registers beside it; rolled back where its block raises."""
         with (
             database_errors(self.name),
             Session(self._engine.execution_options(write=write), expire_on_commit=False) as session,
@@ -78,8 +79,8 @@ class Catalogue:
 
     def record_run(self, command: str, *, recipe_hash: str | None = None) -> Run:
         """Note that a command has started; `finish_run` closes it."""
-        row = RunRow(command=command, started=self._now(), status="running", recipe_hash=recipe_hash, figures={})
-        with self._session(write=True) as session:
+        row = RunRow(command=command, started=self.now(), status="running", recipe_hash=recipe_hash, figures={})
+        with self.session(write=True) as session:
             session.add(row)
             session.flush()
             return _record(Run, row)
@@ -95,11 +96,11 @@ class Catalogue:
         figures: Mapping[str, Any] | None = None,
     ) -> Run:
         """Note how the run with id `run` ended and what it made. Raises NotFoundError."""
-        with self._session(write=True) as session:
+        with self.session(write=True) as session:
             row = session.get(RunRow, run)
             if row is None:
                 raise NotFoundError(f"{self.name}: no run {run}")
-            row.status, row.ended, row.figures = status, self._now(), dict(figures or {})
+            row.status, row.ended, row.figures = status, self.now(), dict(figures or {})
             row.eventlog_key, row.model_key, row.snapshot = eventlog_key, model_key, snapshot
             return _record(Run, row)
 
@@ -108,15 +109,15 @@ class Catalogue:
 
         Only for the holder of the workspace's lock: then no other run can be alive.
         """
-        with self._session(write=True) as session:
+        with self.session(write=True) as session:
             dead = session.scalars(select(RunRow).where(RunRow.status == "running")).all()
             for row in dead:
-                row.status, row.ended = "interrupted", self._now()
+                row.status, row.ended = "interrupted", self.now()
             return len(dead)
 
     def runs(self, limit: int = 50) -> list[Run]:
         """The last runs, newest first."""
-        with self._session(write=False) as session:
+        with self.session(write=False) as session:
             return [
                 _record(Run, row) for row in session.scalars(select(RunRow).order_by(RunRow.id.desc()).limit(limit))
             ]
@@ -130,21 +131,21 @@ class Catalogue:
 
         Saying the same again (a job killed between moving the pointer and this, then started again) changes nothing.
         """
-        with self._session(write=True) as session:
+        with self.session(write=True) as session:
             last = session.scalar(select(PublicationRow).order_by(PublicationRow.id.desc()).limit(1))
             if last is not None and last.snapshot == snapshot:
                 return _record(Publication, last)
             row = PublicationRow(
-                snapshot=snapshot, at=self._now(), actor=actor, action=action, previous=previous, run_id=run_id
+                snapshot=snapshot, at=self.now(), actor=actor, action=action, previous=previous, run_id=run_id
             )
             session.add(row)
-            self._audit(session, actor, action, snapshot, {"previous": previous})
+            self.append_audit(session, actor, action, snapshot, {"previous": previous})
             session.flush()
             return _record(Publication, row)
 
     def history(self, limit: int = 100) -> list[Publication]:
         """The last publications and rollbacks, newest first."""
-        with self._session(write=False) as session:
+        with self.session(write=False) as session:
             rows = session.scalars(select(PublicationRow).order_by(PublicationRow.id.desc()).limit(limit))
             return [_record(Publication, row) for row in rows]
 
@@ -174,17 +175,19 @@ class Catalogue:
         refuse_customers(report or {}, "report")
         if members is not None and (PurePosixPath(members).is_absolute() or ".." in PurePosixPath(members).parts):
             raise ValueError(f"members: {members!r} is not a path inside the workspace")
-        with self._session(write=True) as session:
+        with self.session(write=True) as session:
             row = session.get(AudienceRow, id) if id else None
             if row is None:
-                row = AudienceRow(id=id or new_audience_id(), created=self._now())
+                row = AudienceRow(id=id or new_audience_id(), created=self.now())
                 session.add(row)
             elif row.status != "running":
                 raise ConflictError(f"{self.name}: audience {id} is {row.status} already; a new one gets a new id")
             row.actor, row.snapshot, row.request, row.size = actor, snapshot, dict(request), size
             row.seeds_sha256, row.result_sha256, row.members = seeds_sha256, result_sha256, members
             row.status, row.report = status, dict(report or {})
-            self._audit(session, actor, "audience", row.id, {"snapshot": snapshot, "size": size, "status": status})
+            self.append_audit(
+                session, actor, "audience", row.id, {"snapshot": snapshot, "size": size, "status": status}
+            )
             try:
                 session.flush()
             except IntegrityError:  # PostgreSQL lets two transactions get this far
@@ -193,7 +196,7 @@ class Catalogue:
 
     def audience(self, id: str) -> AudienceRecord:
         """The audience `id`. Raises NotFoundError."""
-        with self._session(write=False) as session:
+        with self.session(write=False) as session:
             row = session.get(AudienceRow, id)
             if row is None:
                 raise NotFoundError(f"no audience {id!r}; `GET /v1/audiences` lists them")
@@ -202,7 +205,7 @@ class Catalogue:
     def audiences(self, limit: int = 50, before: str | None = None) -> list[AudienceRecord]:
         """Audiences, newest first; `before` is the last id of the page before. Raises NotFoundError."""
         query = select(AudienceRow).order_by(AudienceRow.created.desc(), AudienceRow.id.desc()).limit(limit)
-        with self._session(write=False) as session:
+        with self.session(write=False) as session:
             if before is not None:
                 last = session.get(AudienceRow, before)
                 if last is None:
@@ -227,17 +230,17 @@ class Catalogue:
         id, salt = secrets.token_hex(6), secrets.token_bytes(16)
         secret = f"kf_{id}_{secrets.token_urlsafe(32)}"
         checked: Role = next(known for known in ROLES if known == role)
-        row = KeyRow(id=id, name=name, role=checked, salt=salt, digest=_digest(salt, secret), created=self._now())
-        with self._session(write=True) as session:
+        row = KeyRow(id=id, name=name, role=checked, salt=salt, digest=_digest(salt, secret), created=self.now())
+        with self.session(write=True) as session:
             session.add(row)
-            self._audit(session, actor, "key.create", id, {"name": name, "role": role})
+            self.append_audit(session, actor, "key.create", id, {"name": name, "role": role})
             return _record(ApiKey, row), secret
 
     def find_key(self, secret: str) -> ApiKey | None:
         """The key that `secret` opens; None where it is unknown, wrong or revoked. One look-up by primary key."""
         shape = SECRET.fullmatch(secret)
         id = shape["id"] if shape else ""
-        with self._session(write=False) as session:
+        with self.session(write=False) as session:
             row = session.get(KeyRow, id)
         # an unknown id costs the same hash and comparison as a known one, and where they differ takes no longer
         expected = row.digest if row else bytes(32)
@@ -248,28 +251,28 @@ class Catalogue:
         return _record(ApiKey, row)
 
     def _touch(self, row: KeyRow) -> None:
-        now = self._now()
+        now = self.now()
         if row.last_used is not None and now - row.last_used < timedelta(hours=1):
             return
         # a busy or full database must not lock people out: when a key was last used is only nice to know
-        with suppress(ConflictError, StorageError), self._session(write=True) as session:
+        with suppress(ConflictError, StorageError), self.session(write=True) as session:
             session.execute(update(KeyRow).where(KeyRow.id == row.id).values(last_used=now))
             row.last_used = now
 
     def revoke_key(self, id: str, *, actor: str = "cli") -> ApiKey:
         """End a key for good; audited. Revoking twice changes nothing. Raises NotFoundError."""
-        with self._session(write=True) as session:
+        with self.session(write=True) as session:
             row = session.get(KeyRow, id)
             if row is None:
                 raise NotFoundError(f"no API key {id!r}; `kinfolk keys list` shows them")
             if row.revoked is None:
-                row.revoked = self._now()
-                self._audit(session, actor, "key.revoke", id, {"name": row.name})
+                row.revoked = self.now()
+                self.append_audit(session, actor, "key.revoke", id, {"name": row.name})
             return _record(ApiKey, row)
 
     def keys(self) -> list[ApiKey]:
         """All keys, revoked ones too, oldest first."""
-        with self._session(write=False) as session:
+        with self.session(write=False) as session:
             rows = session.scalars(select(KeyRow).order_by(KeyRow.created, KeyRow.id))
             return [_record(ApiKey, row) for row in rows]
 
@@ -278,16 +281,19 @@ class Catalogue:
     def audit(self, actor: str, action: str, subject: str, details: Mapping[str, Any] | None = None) -> AuditEntry:
         """Append to the audit log. Details with customer ids or secrets are refused with ValueError.
 
-        Publications, audiences and keys are audited by their own methods.
+        Publications, audiences, keys and objections are audited by their own methods.
         """
-        with self._session(write=True) as session:
-            row = self._audit(session, actor, action, subject, details or {})
+        with self.session(write=True) as session:
+            row = self.append_audit(session, actor, action, subject, details or {})
             session.flush()
             return _record(AuditEntry, row)
 
-    def _audit(self, session: Session, actor: str, action: str, subject: str, details: Mapping[str, Any]) -> AuditRow:
+    def append_audit(
+        self, session: Session, actor: str, action: str, subject: str, details: Mapping[str, Any]
+    ) -> AuditRow:
+        """Append to the audit log in a transaction that does more; see `audit`."""
         refuse_customers(details, "details")
-        row = AuditRow(at=self._now(), actor=actor, action=action, subject=subject, details=dict(details))
+        row = AuditRow(at=self.now(), actor=actor, action=action, subject=subject, details=dict(details))
         session.add(row)
         return row
 
@@ -296,7 +302,7 @@ class Catalogue:
         query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
         if before is not None:
             query = query.where(AuditRow.id < before)
-        with self._session(write=False) as session:
+        with self.session(write=False) as session:
             return [_record(AuditEntry, row) for row in session.scalars(query)]
 
 

@@ -90,3 +90,15 @@ class AuditEntry:
     action: str
     subject: str
     details: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Objection:
+    """What a customer last said about marketing profiling."""
+
+    customer: str
+    at: datetime
+    actor: str
+    """Who noted it."""
+    objects: bool
+    """False once it was withdrawn."""

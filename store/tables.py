@@ -9,7 +9,7 @@ from sqlalchemy.types import TypeDecorator
 
 from store.records import Action, AudienceStatus, Role, RunStatus
 
-HEAD = "0001"
+HEAD = "0002"
 """Newest migration; kept here so that opening an up-to-date catalogue need not load Alembic."""
 VERSION_TABLE = "catalogue_version"
 """Our own name, so that a PostgreSQL database may hold another application's Alembic table beside it."""
@@ -121,3 +121,16 @@ class AuditRow(Base):
     action: Mapped[str]
     subject: Mapped[str]
     details: Mapped[dict[str, Any]]
+
+
+class ObjectionRow(Base):
+    """Table objections: the last row of a customer says whether they object."""
+
+    __tablename__ = "objections"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer: Mapped[str] = mapped_column(index=True)
+    at: Mapped[datetime]
+    actor: Mapped[str]
+    objects: Mapped[bool]

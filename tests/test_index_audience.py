@@ -11,6 +11,7 @@ from embedded import write_embeddings
 from configs.errors import InputError
 from index.audience import NOTHING_IN_COMMON, build_audience
 from index.config import AudienceConfig
+from index.eligibility import Context
 from index.request import AudienceRequest
 
 
@@ -118,19 +119,19 @@ def test_text_ids(folder: Path) -> None:
         ([10**30] * 30, 200, {}, "0 of 30 seeds are known"),
         (range(1, 41), 99, {}, "audience of 99 is asked for: the least is 100"),
         (range(1, 41), -5, {}, "audience of -5"),
-        (range(1, 41), 3961, {}, "3960 customers are eligible (4000 in the snapshot, 40 seeds left out, 0 suppressed)"),
+        (range(1, 41), 3961, {}, "3960 customers are eligible (4000 in the snapshot, 40 seeds left out)"),
         (range(1, 41), 3951, {"suppress": tuple(range(41, 51))}, "3950 customers are eligible"),
         (
             range(1, 4001),
             100,
             {},
-            "0 customers are eligible (4000 in the snapshot, 4000 seeds left out, 0 suppressed); the",
+            "0 customers are eligible (4000 in the snapshot, 4000 seeds left out); the",
         ),
         (
             range(1, 41),
             4001,
             {"include_seeds": True},
-            "4000 customers are eligible (4000 in the snapshot, 0 suppressed)",
+            "4000 customers are eligible (4000 in the snapshot)",
         ),
         (range(1, 4001), 200, {"include_seeds": True}, "nobody to compare them with"),
         (range(1, 41), None, {}, "Exactly one of size, share and precision says so; none is given"),
@@ -147,14 +148,14 @@ def test_text_ids(folder: Path) -> None:
             range(1, 41),
             1900,
             {"segments": (1,)},
-            "eligible (4000 in the snapshot, 40 seeds left out, 0 suppressed, 3199 in other segments)",
+            "eligible (4000 in the snapshot, 40 seeds left out, 3199 in other segments)",
         ),
     ],
 )
 def test_what_cannot_be_made(folder: Path, seeds: list[int], size: int, options: dict[str, object], words: str) -> None:
     asked = AudienceRequest(seeds=tuple(seeds), size=size, **options)
     with pytest.raises(InputError) as caught:
-        build_audience(asked, embedded(folder, 0), None, QUICK, LABELS)
+        build_audience(asked, embedded(folder, 0), None, QUICK, Context(LABELS))
     assert words in str(caught.value)
 
 

@@ -9,6 +9,7 @@ from audience_world import LABELS, QUICK, N, behaviour_of, drawn, embedded, requ
 from scipy.special import ndtri
 
 from index.audience import build_audience
+from index.eligibility import Context
 from index.reasons import account
 
 
@@ -58,13 +59,13 @@ def test_nested_audiences_are_the_best_of_the_largest(folder: Path) -> None:
 def test_only_members_of_some_segments(folder: Path) -> None:
     seeds = drawn(0, [2], 40)
     given = embedded(folder, 0)
-    some = build_audience(request(seeds, 200, segments=(0,), not_segments=(1,)), given, None, QUICK, LABELS)
+    some = build_audience(request(seeds, 200, segments=(0,), not_segments=(1,)), given, None, QUICK, Context(LABELS))
     assert set(LABELS[some.members]) == {0}
     assert some.report.eligible == N - 40 - (some.report.outside_segments - int((LABELS[seeds] != 0).sum()))
     assert some.report.outside_segments == int((LABELS != 0).sum())
-    none = build_audience(request(seeds, 200, segments=(-1,)), given, None, QUICK, LABELS)
+    none = build_audience(request(seeds, 200, segments=(-1,)), given, None, QUICK, Context(LABELS))
     assert set(LABELS[none.members]) == {-1}
-    rest = build_audience(request(seeds, 200, not_segments=(-1, 3)), given, None, QUICK, LABELS)
+    rest = build_audience(request(seeds, 200, not_segments=(-1, 3)), given, None, QUICK, Context(LABELS))
     assert set(LABELS[rest.members]) <= {0, 1, 2}
 
 
@@ -106,14 +107,15 @@ def test_an_account_tells_all_of_a_score_that_behaviours_make_and_nothing_of_noi
     behaviour = behaviour_of(0)
     made = behaviour.matrix[:, 0] - 0.3 * np.log1p(behaviour.matrix[:, 3])
     share = (np.argsort(np.argsort(made)) + 0.5) / N
-    told = account(behaviour, share.astype(np.float32), np.random.default_rng(0))
+    told = account(behaviour, share.astype(np.float32), np.arange(N), np.random.default_rng(0))
     assert told is not None
     assert told.fidelity > 0.9
     assert {0, 3} <= set(told.chosen.tolist())
     best, worst = told.reasons(np.array([made.argmax(), made.argmin()]), 3)
     assert {"high share of events at fishmongers", "low number of events"} & {reason.words for reason in best}
     assert all(reason.contribution >= 0.1 for reason in (*best, *worst))
-    noise = account(behaviour, np.random.default_rng(1).permutation(share).astype(np.float32), np.random.default_rng(0))
+    mixed = np.random.default_rng(1).permutation(share).astype(np.float32)
+    noise = account(behaviour, mixed, np.arange(N), np.random.default_rng(0))
     assert noise is None or noise.fidelity < 0.02
 
 

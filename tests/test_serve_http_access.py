@@ -20,6 +20,14 @@ from serve.snapshot import Snapshot
 from store.records import ROLES
 
 SEEDS = np.flatnonzero(group_of(N) == 1)[:60].tolist()
+KEPT_BY_SOME = [
+    ("GET", "/v1/objections"),
+    ("POST", "/v1/objections"),
+    ("GET", "/v1/objections/{customer}"),
+    ("PUT", "/v1/objections/{customer}"),
+    ("DELETE", "/v1/objections/{customer}"),
+]
+"""What keeps the register of objections."""
 OPEN = {"/livez", "/readyz", "/metrics"}
 DOCS = Path(__file__).parents[1] / "docs" / "http.md"
 
@@ -29,6 +37,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     root = tmp_path_factory.mktemp("workspace")
     publish(root)
     made = Service(root)
+    for method in ("put", "delete"):  # customer 17 has said something, and objects no more
+        getattr(made.client, method)("/v1/objections/17")
     yield made
     made.close()
 
@@ -47,7 +57,8 @@ def routes(service: Service) -> list[tuple[str, str]]:
 
 def call(service: Service, method: str, path: str, audience: str, headers: dict[str, str]) -> Any:
     filled = path.format(customer="17", segment="1", audience=audience)
-    body = json.dumps({"seeds": SEEDS, "size": 120}) if method == "POST" else None
+    bodies: dict[str, Any] = {"/v1/audiences": {"seeds": SEEDS, "size": 120}, "/v1/objections": {"withdraw": [18]}}
+    body = json.dumps(bodies[path]) if method == "POST" else None
     service.client.headers.clear()
     return service.client.request(method, filled, content=body, headers={**headers, "Content-Type": "application/json"})
 
@@ -67,6 +78,7 @@ def test_every_route_that_was_asked_for_is_there(service: Service) -> None:
         ("GET", "/v1/audiences"),
         ("GET", "/v1/audiences/{audience}"),
         ("GET", "/v1/audiences/{audience}/members"),
+        *KEPT_BY_SOME,
     }
 
 
@@ -99,6 +111,7 @@ def test_each_role_may_do_what_is_documented_and_no_more(service: Service, audie
         ("GET", "/v1/audiences/{audience}/members"): {"marketer", "admin"},
         ("GET", "/v1/segments/{segment}/members"): {"marketer", "admin"},
         ("GET", "/v1/customers/{customer}?include=vector"): {"analyst", "admin"},
+        **{key: {"marketer", "admin"} for key in KEPT_BY_SOME},
     }
     assert set(RIGHTS) == set(ROLES)
     for method, path in [*routes(service), ("GET", "/v1/customers/{customer}?include=vector")]:

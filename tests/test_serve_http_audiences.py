@@ -48,7 +48,8 @@ def test_the_answer_is_the_report_that_the_index_gives(service: Service, made: d
     request = AudienceRequest(seeds=tuple(map(str, SEEDS)), size=120)
     audience = build_audience(request, snapshot.embeddings, snapshot.behaviour, QUICK)
     report = audience.report
-    assert made["seeds"] == {"given": 60, "duplicates": 0, "matched": 60, "unmatched": 0, "unmatched_ids": []}
+    counts = {"given": 60, "duplicates": 0, "matched": 60, "unmatched": 0, "unmatched_ids": [], "objected": 0}
+    assert made["seeds"] == counts
     for name in ("recall", "lift", "auroc"):
         expected = getattr(report, name)
         assert made[name] == {"value": expected.value, "low": expected.low, "high": expected.high}
@@ -86,7 +87,7 @@ def test_options_are_kept_and_used(service: Service) -> None:
     body = {"seeds": SEEDS, "size": 150, "include_seeds": True, "suppress": [*suppress, 99999], "seed": 3}
     answer = service.client.post(URL, json=body).json()
     asked = {"size": 150, "include_seeds": True, "suppress": 31, "seed": 3}
-    assert answer["request"] == asked | {"nested": [], "segments": [], "not_segments": [], "hold_out": 0.0}
+    assert answer["request"] == asked | {"nested": [], "segments": [], "not_segments": [], "where": [], "hold_out": 0.0}
     assert (answer["suppressed"], answer["suppress_unmatched"]) == (30, 1)
     members = {member["customer_id"] for member in service.get(answer["members"])["members"]}
     assert members & set(SEEDS)
@@ -103,6 +104,11 @@ def test_members_come_in_the_format_asked_for(service: Service, made: dict[str, 
 
     table = pl.DataFrame(members("application/json").json()["members"])
     assert (table.columns, len(table)) == (["customer_id", "score", "rank", "reasons"], 120)
+    arrow = members("application/vnd.apache.arrow.stream")
+    assert arrow.headers["content-disposition"] == f'attachment; filename="{made["id"]}.arrow"'
+    assert pl.read_ipc_stream(io.BytesIO(arrow.content)).equals(
+        pl.read_parquet(io.BytesIO(members("application/x-parquet").content))
+    )
     for accept in ("text/csv", "text/*", "application/xml, text/csv;q=0.5", "application/json;q=0.1,TEXT/CSV"):
         answer = members(accept)
         assert answer.headers["content-type"] == "text/csv; charset=utf-8"
@@ -318,10 +324,10 @@ def test_the_service_answers_while_audiences_are_computed(tmp_path: Path, monkey
     go, running = threading.Event(), threading.Event()
     build = serve.audiences.build_audience
 
-    def slow(*given: Any) -> Any:
+    def slow(*given: Any, **more: Any) -> Any:
         running.set()
         assert go.wait(20)
-        return build(*given)
+        return build(*given, **more)
 
     monkeypatch.setattr(serve.audiences, "build_audience", slow)
     answers: list[Any] = []

@@ -73,6 +73,18 @@ def audience(
     not_segments: Annotated[
         str, typer.Option("--not-segments", metavar="ID,ID", help="Segments that members must not be in.")
     ] = "",
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="Condition that members must meet, attribute=value|value or attribute!=value; may be given several "
+            "times; needs --attributes.",
+        ),
+    ] = None,
+    attributes: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="CSV or Parquet file with customer_id and attributes, for --where."),
+    ] = None,
     hold_out: Annotated[
         float,
         typer.Option(
@@ -124,11 +136,15 @@ def audience(
         suppress=suppressed,
         segments=segments,
         not_segments=not_segments,
+        where=tuple(where or ()),
         hold_out=hold_out,
         seed=seed,
     )
-    files = AudienceFiles(out, all_scores, inputs=tuple(file for file in (seeds, suppress, make_up) if file))
-    asked = Asked(request, None if make_up is None else read_attributes(make_up))
+    files = AudienceFiles(
+        out, all_scores, inputs=tuple(file for file in (seeds, suppress, make_up, attributes) if file)
+    )
+    tables = {"make_up": make_up, "attributes": attributes}
+    asked = Asked(request, **{name: read_attributes(file) for name, file in tables.items() if file is not None})
     made = make_audience(open_workspace(workspace), asked, files, snapshot)
     if json:
         print_json({"id": made.stored.id, **made.stored.report})
@@ -147,8 +163,10 @@ def _tell(report: "AudienceReport", out: Path) -> None:
         ),
         (
             "seeds",
-            f"{seeds.matched:,} matched, {len(seeds.unmatched):,} unknown{shown}, {seeds.duplicates:,} duplicates",
+            f"{seeds.matched:,} matched, {len(seeds.unmatched):,} unknown{shown}, {seeds.duplicates:,} duplicates"
+            + (f", {seeds.objected:,} who objected" if seeds.objected else ""),
         ),
+        *([("objected", f"{report.objected:,} customers, left out of everything")] * bool(report.objected)),
         ("scorer", " + ".join(scorer.name for scorer in report.scorers if scorer.used)),
         ("expected recall", _share(report.recall)),
         ("expected lift", f"{report.lift.value:.2f} ({report.lift.low:.2f} to {report.lift.high:.2f})"),

@@ -1,9 +1,10 @@
 """Routes about lookalike audiences."""
 
 import asyncio
+import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import polars as pl
@@ -16,6 +17,7 @@ from serve import uploads
 from serve.audience_schemas import AudienceAnswer, AudienceMembers, AudiencesPage, AudienceSummary
 from serve.audiences import MEMBERS, StoredAudience, load_audience, make_audience
 from serve.negotiation import choose
+from serve.objections import still_exported
 from serve.problems import FaultsError
 from serve.routes.common import (
     Creator,
@@ -28,9 +30,14 @@ from serve.routes.common import (
     tag,
 )
 from serve.routes.examples import CREATE, MEMBERS_ANSWER
+from store.objections import Objections
 from store.records import AudienceRecord
 
 router = APIRouter(prefix="/v1/audiences", tags=["audiences"])
+BINARY: dict[str, Callable[[pl.DataFrame, io.BytesIO], None]] = {
+    "parquet": lambda table, content: table.write_parquet(content),
+    "arrow": lambda table, content: table.write_ipc_stream(content, compat_level=pl.CompatLevel.oldest()),
+}
 CHUNK = 20_000
 """Members written at once when a list is streamed."""
 
@@ -93,19 +100,27 @@ def read_audience(response: Response, key: Reader, service: Services, audience: 
 
 @router.get("/{audience}/members", response_model=AudienceMembers, responses=MEMBERS_ANSWER)
 def read_members(request: Request, key: MembersReader, service: Services, audience: str) -> Response:
-    """All members of an audience, best first, as JSON, CSV or Parquet, whichever `Accept` asks for.
+    """All members of an audience, best first, as JSON, CSV, Parquet or an Arrow stream, whichever `Accept` asks for.
 
-    In CSV, ids that a spreadsheet would run as a formula have an apostrophe before them. Each download is audited.
+    Members who have objected to marketing profiling since are left out. In CSV, ids that a spreadsheet would run as a
+    formula have an apostrophe before them. Each download is audited.
     """
     media_type, form = choose(",".join(request.headers.getlist("accept")))
     stored = load_audience(service.workspace, audience)
-    headers = {"ETag": f'"{stored.id}.{form}"', "Vary": "Accept", "Cache-Control": "private, no-cache"}
+    objections = Objections(service.catalogue)
+    version, made = objections.version(), stored.members()
+    members = still_exported(made, objections)
+    since = f".{version}" if len(members) < len(made) else ""
+    headers = {"ETag": f'"{stored.id}.{form}{since}"', "Vary": "Accept", "Cache-Control": "private, no-cache"}
     if form != "json":
         headers["Content-Disposition"] = f'attachment; filename="{stored.id}.{form}"'
-    service.catalogue.audit(key.name, "audience.members", stored.id, {"format": form, "size": stored.report["size"]})
-    if form == "parquet":
+    service.catalogue.audit(key.name, "audience.members", stored.id, {"format": form, "size": len(members)})
+    if form == "parquet" and not since:
         return FileResponse(stored.folder / MEMBERS, headers=headers, media_type=media_type)
-    members = stored.members()
+    if form in BINARY:
+        content = io.BytesIO()
+        BINARY[form](members, content)
+        return Response(content.getvalue(), headers=headers, media_type=media_type)
     if form == "csv":
         return StreamingResponse(_csv(members), headers=headers, media_type="text/csv; charset=utf-8")
     return StreamingResponse(_json(stored.id, members), headers=headers, media_type=media_type)

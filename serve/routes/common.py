@@ -76,6 +76,7 @@ async def customer_in_path(
 Services = Annotated[Service, Depends(service_of)]
 Reader = Annotated[Key, Depends(needs(Right.READ))]
 MembersReader = Annotated[Key, Depends(needs(Right.MEMBERS))]
+ConsentKeeper = Annotated[Key, Depends(needs(Right.CONSENT))]
 Creator = Annotated[Key, Depends(needs(Right.CREATE))]
 Served = Annotated[Snapshot, Depends(snapshot_of)]
 CustomerText = Annotated[str, Depends(customer_in_path)]

@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import APIRouter, Query, Response
 
 from serve.auth import Right, require
-from serve.routes.common import CustomerText, Reader, Served, tag
+from serve.routes.common import CustomerText, Reader, Served, Services, tag
 from serve.schemas import CustomerAnswer, Measure, Membership, Neighbour, SimilarAnswer
 from serve.snapshot import Snapshot
 
@@ -48,6 +48,7 @@ def read_customer(
 def read_similar(
     response: Response,
     key: Reader,
+    service: Services,
     snapshot: Served,
     customer: CustomerText,
     k: Annotated[int, Query(ge=1, le=MOST_SIMILAR, description="How many customers.")] = 10,
@@ -55,16 +56,20 @@ def read_similar(
 ) -> SimilarAnswer:
     """The `k` customers whose histories are most like this one's, the most similar first.
 
-    Fewer come back where there are no more. `similarity` is the cosine of the two vectors, at most 1.
+    Fewer come back where there are no more. `similarity` is the cosine of the two vectors, at most 1. Customers who
+    objected to marketing profiling are not among them.
     """
     row = snapshot.row(customer)
     allowed = None
     if segment is not None:
         snapshot.profile(segment)
         allowed = snapshot.segments.labels == segment
+    objected = service.objected.of(snapshot)
+    if objected.mask is not None:
+        allowed = ~objected.mask if allowed is None else allowed & ~objected.mask
     _one_core()
     rows, similarity = snapshot.index.similar(np.array([row]), min(k, snapshot.n_customers), allowed)
-    tag(response, snapshot.name)
+    tag(response, snapshot.name, *objected.tags)
     found = [
         Neighbour(customer_id=snapshot.customer(i), similarity=value, segment=snapshot.label(i))
         for i, value in zip(rows[0].tolist(), similarity[0].tolist(), strict=True)

@@ -22,6 +22,12 @@ OPTIONS: dict[str, Any] = {
     "nested": {**NUMBERS, "description": "Sizes of smaller audiences inside it; members tell the smallest as `within`"},
     "segments": {**NUMBERS, "description": "Segments that members must be in; -1: in none"},
     "not_segments": {**NUMBERS, "description": "Segments that members must not be in"},
+    "where": {
+        "type": "array",
+        "items": {"type": "string"},
+        "default": [],
+        "description": "Conditions on attributes, `name=value|value` or `name!=value`; needs the file `attributes`",
+    },
     "hold_out": {
         "type": "number",
         "minimum": 0,
@@ -32,6 +38,10 @@ OPTIONS: dict[str, Any] = {
     "include_seeds": {"type": "boolean", "default": False, "description": "Whether seeds may be members themselves"},
     "seed": {"type": "integer", "minimum": 0, "default": 0, "description": "Seed of all that is drawn at random"},
 }
+
+
+ONLY_IN_FORMS = ("where",)
+"""Options that need a file of attributes beside the seeds."""
 
 
 def _body(lists: dict[str, Any]) -> dict[str, Any]:
@@ -45,8 +55,11 @@ def _body(lists: dict[str, Any]) -> dict[str, Any]:
 
 def _form() -> dict[str, Any]:
     body = _body(FILE)
-    table = {**FILE, "description": "CSV with customer_id and attributes, for the make-up in the report alone"}
-    return {**body, "properties": {**body["properties"], "make_up": table}}
+    uses = {"make_up": "the make-up in the report alone", "attributes": "the conditions in `where`"}
+    tables = {
+        name: {**FILE, "description": f"CSV with customer_id and attributes, for {use}"} for name, use in uses.items()
+    }
+    return {**body, "properties": {**body["properties"], **tables}}
 
 
 CREATE: dict[str, Any] = {
@@ -72,6 +85,7 @@ CREATE: dict[str, Any] = {
             "description": f"{option['description']}; only with a text/csv body",
         }
         for name, option in OPTIONS.items()
+        if name not in ONLY_IN_FORMS
     ],
 }
 """The body of POST /v1/audiences."""

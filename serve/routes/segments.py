@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 
 from cluster.artifact import SegmentProfile
 from serve.problems import FaultsError
-from serve.routes.common import MembersReader, Reader, Served, decode_cursor, encode_cursor, tag
+from serve.routes.common import MembersReader, Reader, Served, Services, decode_cursor, encode_cursor, tag
 from serve.schemas import MembersPage, SegmentAnswer, SegmentMember, SegmentsAnswer
 from serve.snapshot import Snapshot
 
@@ -43,6 +43,7 @@ def read_segment(response: Response, key: Reader, snapshot: Served, segment: int
 def read_members(
     response: Response,
     key: MembersReader,
+    service: Services,
     snapshot: Served,
     segment: int,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most customers on a page.")] = 1000,
@@ -51,9 +52,11 @@ def read_members(
     """The customers of a segment in order of their ids, a page at a time.
 
     A page goes on after the last id of the one before, also when another snapshot was published in between: nobody
-    who stayed in the segment is left out or given twice.
+    who stayed in the segment is left out or given twice. Customers who objected to marketing profiling are left out.
     """
-    rows = snapshot.members(segment)
+    rows, objected = snapshot.members(segment), service.objected.of(snapshot)
+    if objected.mask is not None:
+        rows = rows[~objected.mask[rows]]
     start = 0 if cursor is None else int(np.searchsorted(rows, _row_after(snapshot, segment, cursor)))
     page = rows[start : start + limit]
     members = [
@@ -61,7 +64,7 @@ def read_members(
         for row in page.tolist()
     ]
     more = start + limit < len(rows)
-    tag(response, snapshot.name)
+    tag(response, snapshot.name, *objected.tags)
     return MembersPage(
         snapshot=snapshot.name,
         segment=segment,

@@ -1,0 +1,104 @@
+"""Who may be a member of an audience, and how many may not, for which reason."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from configs.errors import InputError
+from embed.artifact import Embeddings
+from index.attributes import Condition
+from index.request import AudienceRequest, Labels, Mask, Rows, ids
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What is known of a snapshot's customers beside their vectors and behaviour; n is how many they are."""
+
+    labels: Labels | None = None
+    """int32 [n]: everybody's segment, -1 for none."""
+    objected: Mask | None = None
+    """bool [n]: who objected to marketing profiling: neither scored, nor a seed, nor a member."""
+    attributes: pl.DataFrame | None = None
+    """customer_id and one text column an attribute, for conditions and for spreading an audience."""
+    make_up: pl.DataFrame | None = None
+    """The same, for the make-up in the report and nothing else."""
+
+
+@dataclass(frozen=True, eq=False)
+class Eligibility:
+    """Who may be a member. A customer left out for two reasons is counted under each."""
+
+    allowed: Mask
+    """bool [n]"""
+    objected: int
+    suppressed: int
+    suppress_unmatched: int
+    """Ids to suppress that are no customers of the snapshot."""
+    outside_segments: int
+    outside_attributes: int
+    """Customers who do not meet the conditions on attributes."""
+
+    def told(self, seeds: int) -> str:
+        """How many are eligible, and who is not, in words; `seeds` are left out besides."""
+        reasons = {
+            "seeds left out": seeds,
+            "suppressed": self.suppressed,
+            "in other segments": self.outside_segments,
+            "not meeting the conditions": self.outside_attributes,
+            "objecting to profiling": self.objected,
+        }
+        parts = [f"{len(self.allowed)} in the snapshot", *(f"{n} {why}" for why, n in reasons.items() if n)]
+        return f"{int(self.allowed.sum())} customers are eligible ({', '.join(parts)})"
+
+
+def eligibility(request: AudienceRequest, embeddings: Embeddings, seeds: Rows, context: Context) -> Eligibility:
+    """Who may be a member of the audience asked for; `seeds` are the rows of its seeds.
+
+    Raises InputError for segments, attributes and values that there are not.
+    """
+    n = embeddings.n_customers
+    objected = np.zeros(n, dtype=bool) if context.objected is None else context.objected
+    rows = embeddings.rows_of(ids(request.suppress).unique()) if request.suppress else np.empty(0, np.int64)
+    suppressed = np.zeros(n, dtype=bool)
+    suppressed[rows[rows >= 0]] = True
+    inside = _inside(request, context.labels, n)
+    meeting = _meeting(request, context.attributes, embeddings)
+    allowed = ~objected & ~suppressed & inside & meeting
+    if not request.include_seeds:
+        allowed[seeds] = False
+    return Eligibility(
+        allowed=allowed,
+        objected=int(objected.sum()),
+        suppressed=int(suppressed.sum()),
+        suppress_unmatched=int((rows < 0).sum()),
+        outside_segments=n - int(inside.sum()),
+        outside_attributes=n - int(meeting.sum()),
+    )
+
+
+def _inside(request: AudienceRequest, labels: Labels | None, n: int) -> Mask:
+    """bool [n]: who is in a segment that is asked for, and in none that is ruled out."""
+    inside = np.ones(n, dtype=bool)
+    asked = {*request.segments, *request.not_segments}
+    if not asked:
+        return inside
+    known = {-1} if labels is None else {-1, *np.unique(labels).tolist()}
+    if unknown := sorted(asked - known):
+        there = ", ".join(str(segment) for segment in sorted(known - {-1})) or "none"
+        raise InputError(f"segment {unknown[0]} is not in this snapshot: there are {there} (-1: in no segment)")
+    of = np.full(n, -1) if labels is None else labels
+    if request.segments:
+        inside &= np.isin(of, request.segments)
+    return np.asarray(inside & ~np.isin(of, request.not_segments))
+
+
+def _meeting(request: AudienceRequest, attributes: pl.DataFrame | None, embeddings: Embeddings) -> Mask:
+    """bool [n]: who meets every condition on attributes."""
+    meeting = np.ones(embeddings.n_customers, dtype=bool)
+    if request.where and attributes is None:
+        raise InputError("where: conditions need the file of attributes, with customer_id and a column for each")
+    for text in request.where:
+        assert attributes is not None
+        meeting &= Condition.parse(text).passing(attributes, embeddings)
+    return np.asarray(meeting, dtype=bool)
