@@ -15,6 +15,8 @@ Texts = npt.NDArray[np.object_]
 
 CONDITION = re.compile(r"\s*(?P<name>[^=!|]+?)\s*(?P<operator>!?=)\s*(?P<values>.+?)\s*", re.DOTALL)
 FORM = "attribute=value, attribute=value|value for one of several, or attribute!=value"
+MOST_GROUPS = 50
+"""Groups of one attribute, at most: more would be single people."""
 SHOWN = 10
 """Values of an attribute that an error names."""
 

@@ -15,8 +15,8 @@ from embed.artifact import Embeddings
 from eventlog.behaviour import Behaviour
 from index.config import AudienceConfig
 from index.contest import compete
-from index.eligibility import Context
-from index.expect import CurvePoint, Estimate, Expectation, ScorerResult, curve_sizes, mean_so_far, scaled
+from index.eligibility import Context, groups
+from index.expect import CurvePoint, Estimate, Expectation, ScorerResult, curve_sizes, scaled
 from index.explain import Driver, drivers
 from index.inputs import Floats, Inputs
 from index.make_up import GroupShare, make_up
@@ -25,6 +25,7 @@ from index.reasons import Account, account
 from index.request import AudienceRequest, Rows
 from index.scorers import prototypes
 from index.scoring import percentiles, score_everybody
+from index.selection import Selection, capped
 from index.size import precision, settle
 
 NOTHING_IN_COMMON = (
@@ -53,6 +54,8 @@ class AudienceReport:
     """Sizes of the smaller audiences inside it, ascending."""
     seeds: SeedCounts
     seeds_in_audience: int
+    kept_by_cap: int
+    """Members who are in it since the cap on churn kept them; the expectation counts on none of them."""
     suppressed: int
     suppress_unmatched: int
     outside_segments: int
@@ -152,7 +155,10 @@ def build_audience(
     scores, similarity = score_everybody(inputs, pool, config, chosen, request.seed)
     order = pool.present[np.argsort(-scores[pool.present], kind="stable")]
     ranked = order[pool.eligible[order]]
-    members = ranked[:size]
+    selection = Selection(ranked, pool.is_seed, groups(request, context, embeddings))
+    members, kept = selection.members(size), 0
+    if context.previous is not None and context.churn_cap is not None:
+        members, kept = capped(members, context.previous, selection, context.churn_cap)
     held_out = np.sort(np.random.default_rng([request.seed, 5]).choice(members, round(request.hold_out * size), False))
     apart = [
         () if behaviour is None else drivers(behaviour, group, everybody, config.drivers, rng)
@@ -166,14 +172,14 @@ def build_audience(
     )
     middle = prototypes(inputs.take(pool.seeds, "embedding"), np.random.default_rng([request.seed, 7]))
     looked_at = tuple(str(customer) for customer in embeddings.customers.gather(pool.seeds[middle]))
-    report = _report(embeddings.key, request, size, pool, config, expectation, ranked, similarity, apart)
-    groups = (
+    report = _report(embeddings.key, request, size, pool, config, expectation, selection, kept, similarity, apart)
+    shown = (
         ()
         if context.make_up is None
         else make_up(context.make_up, embeddings, members, pool.eligible, config.confidence)
     )
     fidelity = None if told is None else told.fidelity
-    report = replace(report, reasons_fidelity=fidelity, prototypes=looked_at, make_up=groups)
+    report = replace(report, reasons_fidelity=fidelity, prototypes=looked_at, make_up=shown)
     return Audience(embeddings.customers, members, held_out, shares, told, report)
 
 
@@ -184,24 +190,31 @@ def _report(
     pool: Pool,
     config: AudienceConfig,
     expectation: Expectation,
-    ranked: Rows,
+    selection: Selection,
+    kept: int,
     similarity: Floats,
     apart: list[tuple[Driver, ...]],
 ) -> AudienceReport:
     nested = tuple(sorted(set(request.nested) - {size}))
     if nested and nested[-1] > size:
         raise InputError(f"an audience of {nested[-1]} cannot be nested in one of {size}, which the precision allows")
-    curve = _curve((size, *nested), pool, config, expectation, ranked, similarity)
-    here = next(point for point in curve if point.size == size)
+    curve = _curve((size, *nested), pool, config, expectation, selection, similarity)
+    # who is kept by the cap stands in for better ones: no more is promised than an audience without these places
+    here = (
+        next(point for point in curve if point.size == size)
+        if not kept
+        else _point(size - kept, pool, expectation, selection, similarity)
+    )
     return AudienceReport(
         snapshot=snapshot,
         population=len(pool.eligible),
-        eligible=len(ranked),
+        eligible=len(selection.ranked),
         size=size,
         held_out=round(request.hold_out * size),
         nested=nested,
         seeds=pool.counts,
-        seeds_in_audience=int(pool.is_seed[ranked[:size]].sum()),
+        seeds_in_audience=int(pool.is_seed[selection.members(size)].sum()),
+        kept_by_cap=kept,
         suppressed=pool.standing.suppressed,
         suppress_unmatched=pool.standing.suppress_unmatched,
         outside_segments=pool.standing.outside_segments,
@@ -230,15 +243,17 @@ def _curve(
     pool: Pool,
     config: AudienceConfig,
     expectation: Expectation,
-    ranked: Rows,
+    selection: Selection,
     similarity: Floats,
 ) -> tuple[CurvePoint, ...]:
-    sizes = curve_sizes(asked, len(ranked), config.least_size)
-    seeds = mean_so_far(pool.is_seed[ranked], sizes)
-    points = []
-    for size, seeded, mean in zip(sizes, seeds, mean_so_far(similarity[ranked], sizes), strict=True):
-        # seeds in the audience take places from those it is to find
-        share = size * (1.0 - seeded) / max(pool.reachable, 1)
-        recall = expectation.recall(share)
-        points.append(CurvePoint(size, recall, scaled(recall, 1.0 / share if share > 0 else 0.0), mean))
-    return tuple(points)
+    sizes = curve_sizes(asked, len(selection.ranked), config.least_size)
+    return tuple(_point(size, pool, expectation, selection, similarity) for size in sizes)
+
+
+def _point(size: int, pool: Pool, expectation: Expectation, selection: Selection, similarity: Floats) -> CurvePoint:
+    members = selection.members(size)
+    # seeds in the audience take places from those it is to find
+    share = np.count_nonzero(~pool.is_seed[members]) / max(pool.reachable, 1)
+    recall = expectation.recall(share if selection.group is None else selection.reach(size, pool.seeds))
+    mean = float(similarity[members].mean(dtype=np.float64)) if size else 0.0
+    return CurvePoint(size, recall, scaled(recall, 1.0 / share if share > 0 else 0.0), mean)

@@ -7,7 +7,7 @@ import polars as pl
 
 from configs.errors import InputError
 from embed.artifact import Embeddings
-from index.attributes import Condition
+from index.attributes import MOST_GROUPS, Condition, values_of
 from index.request import AudienceRequest, Labels, Mask, Rows, ids
 
 
@@ -23,6 +23,10 @@ class Context:
     """customer_id and one text column an attribute, for conditions and for spreading an audience."""
     make_up: pl.DataFrame | None = None
     """The same, for the make-up in the report and nothing else."""
+    previous: Rows | None = None
+    """Rows of the members of the edition before, where the audience is a saved one that is refreshed."""
+    churn_cap: float | None = None
+    """Share of the members that may leave at a refresh, of those who still may be members."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +100,27 @@ def _inside(request: AudienceRequest, labels: Labels | None, n: int) -> Mask:
 def _meeting(request: AudienceRequest, attributes: pl.DataFrame | None, embeddings: Embeddings) -> Mask:
     """bool [n]: who meets every condition on attributes."""
     meeting = np.ones(embeddings.n_customers, dtype=bool)
-    if request.where and attributes is None:
-        raise InputError("where: conditions need the file of attributes, with customer_id and a column for each")
+    for name in ("where", "spread"):
+        if getattr(request, name) and attributes is None:
+            raise InputError(f"{name}: needs the file of attributes, with customer_id and a column for each")
     for text in request.where:
         assert attributes is not None
         meeting &= Condition.parse(text).passing(attributes, embeddings)
     return np.asarray(meeting, dtype=bool)
+
+
+def groups(request: AudienceRequest, context: Context, embeddings: Embeddings) -> Rows | None:
+    """int64 [n]: everybody's group where the audience is to be spread, customers without a value being one.
+
+    Raises InputError where there are more groups than can be told apart.
+    """
+    if request.spread is None:
+        return None
+    assert context.attributes is not None
+    values = values_of(request.spread, context.attributes, embeddings, "attributes")
+    names, of = np.unique(np.where(values == None, "", values).astype(str), return_inverse=True)  # noqa: E711
+    if len(names) > MOST_GROUPS:
+        raise InputError(
+            f"spread: attribute {request.spread} has {len(names)} groups; at most {MOST_GROUPS} can be spread over"
+        )
+    return np.asarray(of, dtype=np.int64)

@@ -8,10 +8,8 @@ cross-validation", Machine Learning 107, 2018).
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtri
 from scipy.stats import beta
 
@@ -73,12 +71,15 @@ class Expectation:
     _optimism: Doubles
     _tail: float
 
-    def recall(self, share: float) -> Estimate:
-        """Expected recall of an audience that reaches this share of who may be reached."""
+    def recall(self, share: float | Doubles) -> Estimate:
+        """Expected recall of an audience that reaches this share of who may be reached.
+
+        Where it reaches further in some groups, `share` is that of each seed's group, [seeds].
+        """
         m = len(self.outranked)
-        flattery = float(np.interp(share, self._shares, self._optimism))
+        flattery = float(np.mean(np.interp(share, self._shares, self._optimism)))
         value = min(max(float(np.mean(self.outranked <= share)) - flattery, 0.0), 1.0)
-        if share >= 1.0:
+        if np.min(share) >= 1.0:
             return Estimate(1.0, 1.0, 1.0)
         # Jeffreys' interval: bootstrap quantiles of a proportion, but honest at 0 and 1 too
         seen = m / (DESIGN[0] + DESIGN[1] / m)
@@ -132,9 +133,3 @@ def curve_sizes(asked: tuple[int, ...], eligible: int, least: int, points: int =
 def scaled(estimate: Estimate, factor: float) -> Estimate:
     """An estimate times a constant."""
     return Estimate(estimate.value * factor, estimate.low * factor, estimate.high * factor)
-
-
-def mean_so_far(values: npt.NDArray[Any], sizes: list[int]) -> list[float]:
-    """Mean of the first s values, for each s of `sizes`."""
-    total = np.cumsum(values, dtype=np.float64)
-    return [float(total[s - 1] / s) for s in sizes]

@@ -13,13 +13,11 @@ from scipy.special import ndtri
 
 from configs.errors import InputError
 from embed.artifact import Embeddings
-from index.attributes import values_of
+from index.attributes import MOST_GROUPS, values_of
 from index.expect import Estimate
 from index.request import Mask, Rows
 
 FOUR_FIFTHS = 0.8
-MOST_GROUPS = 50
-"""Groups of one attribute, at most: more would be single people."""
 FEWEST = 30
 """Customers in a group, below which no ratio is told."""
 UNKNOWN = "(unknown)"

@@ -50,6 +50,8 @@ class AudienceRequest(Config):
     """Segments that members must not be in."""
     where: tuple[str, ...] = ()
     """Conditions on attributes that members must meet, each `attribute=value|value` or `attribute!=value`."""
+    spread: str | None = None
+    """Attribute over whose groups the members spread as the customers who may be in it do."""
     hold_out: float = Field(default=0.0, ge=0, le=0.5)
     """Share of the members, drawn at random, who are kept out of the list, so that the effect can be measured later."""
     seed: int = Field(default=0, ge=0)

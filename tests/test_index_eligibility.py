@@ -65,7 +65,7 @@ def test_members_meet_every_condition(folder: Path, where: tuple[str, ...], insi
     [
         (("region=west",), TABLE, "no customer of the snapshot has region=west; there are: east, north, south"),
         (("colour=red",), TABLE, "no attribute 'colour'; there are: region, plan"),
-        (("region=north",), None, "conditions need the file of attributes"),
+        (("region=north",), None, "where: needs the file of attributes"),
         (("region=north",), pl.concat([TABLE, TABLE.head(1)]), "more than one row"),
         (("region=north",), TABLE.with_columns(customer_id=pl.lit("nobody")), "none of its customers"),
     ],

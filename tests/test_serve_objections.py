@@ -122,7 +122,7 @@ def test_conditions_on_attributes_over_http(service: Service) -> None:
     assert len(report["request"]["attributes_sha256"]) == 64
     assert all(row % 2 for row in members(service, report["id"]))
     refused = service.client.post(AUDIENCES, json={"seeds": SEEDS, "size": 110, "where": ["region=north"]})
-    problem(refused, 422, "conditions need the file of attributes")
+    problem(refused, 422, "where: needs the file of attributes")
 
 
 def test_the_command_line_keeps_the_same_register(service: Service, tmp_path: Path) -> None:
