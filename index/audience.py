@@ -25,7 +25,7 @@ from index.reasons import Account, account
 from index.request import AudienceRequest, Rows
 from index.scorers import prototypes
 from index.scoring import percentiles, score_everybody
-from index.selection import Selection, capped
+from index.selection import Selection, capped, hold_out
 from index.size import precision, settle
 
 NOTHING_IN_COMMON = (
@@ -157,9 +157,9 @@ def build_audience(
     ranked = order[pool.eligible[order]]
     selection = Selection(ranked, pool.is_seed, groups(request, context, embeddings))
     members, kept = selection.members(size), 0
-    if context.previous is not None and context.churn_cap is not None:
-        members, kept = capped(members, context.previous, selection, context.churn_cap)
-    held_out = np.sort(np.random.default_rng([request.seed, 5]).choice(members, round(request.hold_out * size), False))
+    if context.previous is not None and request.churn_cap is not None:
+        members, kept = capped(members, context.previous, selection, request.churn_cap)
+    held_out = hold_out(members, request.hold_out, context, np.random.default_rng([request.seed, 5]))
     apart = [
         () if behaviour is None else drivers(behaviour, group, everybody, config.drivers, rng)
         for group in (members, pool.seeds)
@@ -179,7 +179,7 @@ def build_audience(
         else make_up(context.make_up, embeddings, members, pool.eligible, config.confidence)
     )
     fidelity = None if told is None else told.fidelity
-    report = replace(report, reasons_fidelity=fidelity, prototypes=looked_at, make_up=shown)
+    report = replace(report, reasons_fidelity=fidelity, prototypes=looked_at, make_up=shown, held_out=len(held_out))
     return Audience(embeddings.customers, members, held_out, shares, told, report)
 
 
@@ -210,7 +210,7 @@ def _report(
         population=len(pool.eligible),
         eligible=len(selection.ranked),
         size=size,
-        held_out=round(request.hold_out * size),
+        held_out=0,
         nested=nested,
         seeds=pool.counts,
         seeds_in_audience=int(pool.is_seed[selection.members(size)].sum()),

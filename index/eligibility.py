@@ -24,9 +24,9 @@ class Context:
     make_up: pl.DataFrame | None = None
     """The same, for the make-up in the report and nothing else."""
     previous: Rows | None = None
-    """Rows of the members of the edition before, where the audience is a saved one that is refreshed."""
-    churn_cap: float | None = None
-    """Share of the members that may leave at a refresh, of those who still may be members."""
+    """Rows of the members of the edition before, held out or not, where a saved audience is refreshed."""
+    held_out: Rows | None = None
+    """Rows of those of them who were held out: they stay so while they are members."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -54,6 +54,8 @@ class AudienceRequest(Config):
     """Attribute over whose groups the members spread as the customers who may be in it do."""
     hold_out: float = Field(default=0.0, ge=0, le=0.5)
     """Share of the members, drawn at random, who are kept out of the list, so that the effect can be measured later."""
+    churn_cap: float | None = Field(default=None, gt=0, le=1)
+    """Where it is a saved audience that is refreshed: share of its members that may leave each time, at most."""
     seed: int = Field(default=0, ge=0)
     """Seed of all that is drawn at random; the same request gives the same audience."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from index.eligibility import Context
 from index.request import Mask, Rows
 
 Groups = npt.NDArray[np.int64]
@@ -92,3 +93,19 @@ def capped(wanted: Rows, previous: Rows, selection: Selection, cap: float) -> tu
     now[kept] = True
     members = np.flatnonzero(now)
     return members[np.argsort(place[members])], len(kept)
+
+
+def hold_out(members: Rows, share: float, context: Context, rng: np.random.Generator) -> Rows:
+    """Rows of the members to hold out, ascending: a random share of them.
+
+    Who was held out of the edition before stays so, and who was in its list is not held out now: an effect is measured
+    on people who were left alone throughout.
+    """
+    many = round(share * len(members))
+    if context.previous is None:
+        return np.sort(rng.choice(members, many, replace=False))
+    before = np.zeros(0, np.int64) if context.held_out is None else context.held_out
+    still = np.intersect1d(members, before)
+    new = members[~np.isin(members, context.previous)]
+    drawn = rng.choice(new, min(max(many - len(still), 0), len(new)), replace=False)
+    return np.sort(np.concatenate([still, drawn]))

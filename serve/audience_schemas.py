@@ -104,6 +104,8 @@ class AudienceAnswer(Answer):
     eligible: int
     size: int
     seeds_in_audience: int
+    kept_by_cap: int = 0
+    """Members who are in it since the cap on churn kept them; the expectation counts on none of them."""
     held_out: int = 0
     """Members, drawn at random, who are kept out of the list, so that the effect can be measured later."""
     nested: tuple[int, ...] = ()
@@ -183,3 +185,62 @@ class AudienceMembers(Answer):
     audience: str
     size: int
     members: list[AudienceMember]
+
+
+class EditionAnswer(Answer):
+    """One refresh of a saved audience."""
+
+    number: int
+    audience: str
+    """Id of the audience that holds its report and members."""
+    snapshot: str
+    definition: int
+    """Number of the definition that it was made by."""
+    size: int
+    entered: dict[str, int]
+    """Members who were not in the edition before, by reason."""
+    left: dict[str, int]
+    """Members of the edition before who are not in this one, by reason."""
+
+
+class SavedAnswer(Answer):
+    """An audience that is refreshed with every snapshot."""
+
+    name: str
+    definition: int
+    """Number of the definition that stands; each change of it is a new one."""
+    request: RequestAnswer
+    editions: list[EditionAnswer]
+    """Oldest first."""
+
+
+class SavedSummary(Answer):
+    """A saved audience in the list."""
+
+    name: str
+    definition: int
+    last: EditionAnswer | None
+
+
+class SavedList(Answer):
+    """All saved audiences, by name."""
+
+    saved: list[SavedSummary]
+
+
+class Change(Answer):
+    """A customer who entered or left."""
+
+    customer_id: CustomerId
+    change: str
+    """entered or left."""
+    why: str
+    """behaviour, model, behaviour and model, definition, consent, customers, others or unknown."""
+
+
+class ChangesAnswer(Answer):
+    """Who entered and who left a saved audience with an edition."""
+
+    saved: str
+    edition: int
+    changes: list[Change]

@@ -28,7 +28,7 @@ from configs.errors import ArtifactError, ConflictError, NotFoundError, storage_
 from index.audience import Audience, build_audience
 from index.config import AudienceConfig
 from index.eligibility import Context
-from index.request import AudienceRequest
+from index.request import AudienceRequest, Rows
 from serve.objections import Mask, objected_in
 from serve.snapshot import Snapshot
 from store.artifact import Manifest, create, is_complete, key_of, verify
@@ -58,6 +58,12 @@ class StoredAudience:
     def members(self) -> pl.DataFrame:
         """customer_id, score, rank of the members, best first."""
         return pl.read_parquet(self.folder / MEMBERS)
+
+    def held_out(self) -> pl.Series:
+        """Ids of the members who are kept out of the list."""
+        ids = self.members()["customer_id"].clear()
+        path = self.folder / HELD_OUT
+        return pl.read_parquet(path)["customer_id"] if path.exists() else ids
 
 
 def config_of(snapshot: Snapshot) -> AudienceConfig:
@@ -102,9 +108,14 @@ def id_of(asked: Asked, snapshot: Snapshot, config: AudienceConfig, objected: Ma
     return "a-" + key_of(KIND, VERSION, snapshot.manifest.key, config.model_dump(mode="json"), options, *besides)
 
 
-def build(asked: Asked, snapshot: Snapshot, objected: Mask | None) -> Audience:
-    """Build the audience that is asked for, without keeping it. Raises InputError where it cannot be met."""
-    context = Context(snapshot.segments.labels, objected, asked.attributes, asked.make_up)
+def build(
+    asked: Asked, snapshot: Snapshot, objected: Mask | None, previous: Rows | None = None, held_out: Rows | None = None
+) -> Audience:
+    """Build the audience that is asked for, without keeping it; `previous` and `held_out` as in Context.
+
+    Raises InputError where it cannot be met.
+    """
+    context = Context(snapshot.segments.labels, objected, asked.attributes, asked.make_up, previous, held_out)
     return build_audience(asked.request, snapshot.embeddings, snapshot.behaviour, config_of(snapshot), context=context)
 
 
@@ -141,7 +152,7 @@ def store_audience(
 ) -> StoredAudience:
     """Keep a built audience as `id` and note it in the catalogue. Raises StorageError; nothing half-written stays."""
     folder = folder_of(workspace, id)
-    with _writing(workspace):
+    with writing(workspace):
         # another process may have made the same one meanwhile
         if not is_complete(folder, KIND, VERSION):
             with create(folder, KIND, VERSION, id.removeprefix("a-")) as writer:
@@ -226,7 +237,7 @@ def _record(stored: StoredAudience, workspace: Workspace, catalogue: Catalogue, 
 
 
 @contextmanager
-def _writing(workspace: Workspace) -> Iterator[None]:
+def writing(workspace: Workspace) -> Iterator[None]:
     """Wait for and hold the right to write audiences; not the workspace's lock, which a nightly job holds for long."""
     folder = workspace.audiences
     with storage_errors(folder):

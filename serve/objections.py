@@ -84,3 +84,8 @@ def still_exported(members: pl.DataFrame, objections: Objections) -> pl.DataFram
     """A list of members without those who have objected since it was made."""
     customers = [objection.customer for objection in objections.standing()]
     return members.filter(~pl.col("customer_id").cast(pl.String).is_in(customers)) if customers else members
+
+
+def still_entering(changes: pl.DataFrame, objections: Objections) -> pl.DataFrame:
+    """A list of changes without those who entered and objected since; who left is told, to be taken out elsewhere."""
+    return pl.concat([still_exported(changes.filter(change="entered"), objections), changes.filter(change="left")])

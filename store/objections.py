@@ -45,10 +45,12 @@ class Objections:
         with self._catalogue.session(write=False) as session:
             return session.scalar(select(func.max(ObjectionRow.id))) or 0
 
-    def standing(self) -> list[Objection]:
-        """Objections that stand, in order of the customers' ids as text."""
+    def standing(self, version: int | None = None) -> list[Objection]:
+        """Objections that stand, or stood at a `version`, in order of the customers' ids as text."""
         with self._catalogue.session(write=False) as session:
             newest = select(func.max(ObjectionRow.id)).group_by(ObjectionRow.customer)
+            if version is not None:
+                newest = newest.where(ObjectionRow.id <= version)
             query = select(ObjectionRow).where(ObjectionRow.id.in_(newest), ObjectionRow.objects)
             return [_objection(row) for row in session.scalars(query.order_by(ObjectionRow.customer))]
 

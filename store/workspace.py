@@ -6,6 +6,7 @@
       staging/<key>/          parts of a snapshot that is not published yet
       snapshots/<name>/       finished snapshots: embeddings/, index/, segments/, behaviour/, manifest
       audiences/<id>/         lookalike audiences that were made: members, report
+      saved/<name>/           audiences that are refreshed with every snapshot: definitions, editions
       current                 the name of the snapshot being served
       trail                   names of the snapshots served so far, the last one last: the way back of a rollback
       catalogue.db            runs, audiences, keys, audit log
@@ -52,6 +53,7 @@ class Workspace:
         self.staging = root / "staging"
         self.snapshots = root / "snapshots"
         self.audiences = root / "audiences"
+        self.saved = root / "saved"
         self.pointer = root / "current"
         self.trail_file = root / "trail"
         self.catalogue = root / "catalogue.db"

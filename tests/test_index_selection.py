@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from configs.errors import InputError
 from index.audience import build_audience
 from index.eligibility import Context
-from index.selection import Selection, capped, quotas
+from index.selection import Selection, capped, hold_out, quotas
 
 
 @pytest.fixture(scope="module")
@@ -141,10 +141,22 @@ def test_a_refreshed_audience_keeps_most_of_its_members_and_tells_how_many(folde
     seeds, others = drawn(0, [0], 80), drawn(0, [3], 80)
     before = build_audience(request(seeds, 400), embedded(folder, 0), None, QUICK)
     free = build_audience(request(others, 400), embedded(folder, 0), None, QUICK)
-    context = Context(previous=before.members, churn_cap=0.1)
-    after = build_audience(request(others, 400), embedded(folder, 0), None, QUICK, context)
+    context = Context(previous=before.members)
+    after = build_audience(request(others, 400, churn_cap=0.1), embedded(folder, 0), None, QUICK, context)
     able = np.setdiff1d(before.members, others)
     assert len(np.setdiff1d(able, after.members)) <= 40
     assert after.report.kept_by_cap > 100
     assert after.report.recall.value < free.report.recall.value
     assert after.report.size == len(after.members) == 400
+
+
+def test_who_was_held_out_stays_so_and_who_was_not_is_not_now() -> None:
+    members, rng = np.arange(50, 150), np.random.default_rng(0)
+    previous, before = np.arange(100), np.arange(0, 100, 5)
+    held = hold_out(members, 0.3, Context(previous=previous, held_out=before), rng)
+    assert len(held) == 30
+    np.testing.assert_array_equal(held[held < 100], np.arange(50, 100, 5))
+    # more than the share are kept out rather than let in
+    held = hold_out(members, 0.05, Context(previous=previous, held_out=before), rng)
+    np.testing.assert_array_equal(held, np.arange(50, 100, 5))
+    assert len(hold_out(members, 0.3, Context(), rng)) == 30

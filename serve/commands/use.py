@@ -83,7 +83,16 @@ def audience(
     ] = None,
     attributes: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="CSV or Parquet file with customer_id and attributes, for --where."),
+        typer.Option(
+            metavar="FILE", help="CSV or Parquet file with customer_id and attributes, for --where and --spread."
+        ),
+    ] = None,
+    spread: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ATTRIBUTE",
+            help="Spread the members over its groups as the eligible customers; needs --attributes.",
+        ),
     ] = None,
     hold_out: Annotated[
         float,
@@ -114,11 +123,20 @@ def audience(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Seed of all that is drawn at random.")] = 0,
+    save: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Save it under this name: `kinfolk saved refresh` brings it up to date."),
+    ] = None,
+    churn_cap: Annotated[
+        float | None,
+        typer.Option("--churn-cap", metavar="S", help="Share of the members that may leave when it is refreshed."),
+    ] = None,
     workspace: WorkspaceOption = WORKSPACE,
     snapshot: SnapshotOption = None,
     json: JsonOption = False,
 ) -> None:
     """Build a lookalike audience, and tell what to expect of it before anything is sent."""
+    from configs.errors import InputError
     from index.files import read_attributes, read_ids
     from index.request import AudienceRequest
     from serve.audience_files import AudienceFiles, make_audience
@@ -137,6 +155,8 @@ def audience(
         segments=segments,
         not_segments=not_segments,
         where=tuple(where or ()),
+        spread=spread,
+        churn_cap=churn_cap,
         hold_out=hold_out,
         seed=seed,
     )
@@ -145,7 +165,9 @@ def audience(
     )
     tables = {"make_up": make_up, "attributes": attributes}
     asked = Asked(request, **{name: read_attributes(file) for name, file in tables.items() if file is not None})
-    made = make_audience(open_workspace(workspace), asked, files, snapshot)
+    if churn_cap is not None and save is None:
+        raise InputError("--churn-cap is about a saved audience; name it with --save")
+    made = make_audience(open_workspace(workspace), asked, files, snapshot, save)
     if json:
         print_json({"id": made.stored.id, **made.stored.report})
     else:

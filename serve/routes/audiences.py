@@ -1,18 +1,11 @@
 """Routes about lookalike audiences."""
 
-import asyncio
-import io
-import json
-import time
-from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
-import polars as pl
 from fastapi import APIRouter, Query, Request, Response
-from starlette.responses import FileResponse, JSONResponse, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse
 
-from configs.errors import InputError, NotFoundError
-from index.files import escaped
+from configs.errors import NotFoundError
 from serve import uploads
 from serve.audience_schemas import AudienceAnswer, AudienceMembers, AudiencesPage, AudienceSummary
 from serve.audiences import MEMBERS, StoredAudience, load_audience, make_audience
@@ -29,17 +22,13 @@ from serve.routes.common import (
     encode_cursor,
     tag,
 )
+from serve.routes.computing import computed
 from serve.routes.examples import CREATE, MEMBERS_ANSWER
+from serve.routes.lists import headers_of, listed
 from store.objections import Objections
 from store.records import AudienceRecord
 
 router = APIRouter(prefix="/v1/audiences", tags=["audiences"])
-BINARY: dict[str, Callable[[pl.DataFrame, io.BytesIO], None]] = {
-    "parquet": lambda table, content: table.write_parquet(content),
-    "arrow": lambda table, content: table.write_ipc_stream(content, compat_level=pl.CompatLevel.oldest()),
-}
-CHUNK = 20_000
-"""Members written at once when a list is streamed."""
 
 
 @router.post("", status_code=201, response_model=AudienceAnswer, openapi_extra=CREATE)
@@ -53,21 +42,9 @@ async def create_audience(request: Request, key: Creator, service: Services, sna
     parse = await uploads.receive(request)
 
     def work() -> tuple[StoredAudience, bool]:
-        started = time.perf_counter()
-        made = make_audience(parse(), snapshot, service.workspace, service.catalogue, key.name)
-        service.metrics.audience_seconds.observe(time.perf_counter() - started)
-        return made
+        return make_audience(parse(), snapshot, service.workspace, service.catalogue, key.name)
 
-    with service.turn():
-        outcome = "failed"
-        try:
-            stored, new = await asyncio.wrap_future(service.submit(work))
-            outcome = "made" if new else "found"
-        except InputError:
-            outcome = "refused"
-            raise
-        finally:
-            service.metrics.audiences.labels(outcome).inc()
+    stored, new = await computed(service, work)
     answer = _answer(stored, service.catalogue.audience(stored.id))
     path = f"{request.scope.get('root_path', '')}/v1/audiences/{stored.id}"
     return JSONResponse(answer.model_dump(mode="json"), 201 if new else 200, {"Location": path})
@@ -111,33 +88,11 @@ def read_members(request: Request, key: MembersReader, service: Services, audien
     version, made = objections.version(), stored.members()
     members = still_exported(made, objections)
     since = f".{version}" if len(members) < len(made) else ""
-    headers = {"ETag": f'"{stored.id}.{form}{since}"', "Vary": "Accept", "Cache-Control": "private, no-cache"}
-    if form != "json":
-        headers["Content-Disposition"] = f'attachment; filename="{stored.id}.{form}"'
+    headers = headers_of(stored.id, form, since)
     service.catalogue.audit(key.name, "audience.members", stored.id, {"format": form, "size": len(members)})
     if form == "parquet" and not since:
         return FileResponse(stored.folder / MEMBERS, headers=headers, media_type=media_type)
-    if form in BINARY:
-        content = io.BytesIO()
-        BINARY[form](members, content)
-        return Response(content.getvalue(), headers=headers, media_type=media_type)
-    if form == "csv":
-        return StreamingResponse(_csv(members), headers=headers, media_type="text/csv; charset=utf-8")
-    return StreamingResponse(_json(stored.id, members), headers=headers, media_type=media_type)
-
-
-def _csv(members: pl.DataFrame) -> Iterator[str]:
-    for start in range(0, max(len(members), 1), CHUNK):
-        yield escaped(members.slice(start, CHUNK)).write_csv(include_header=start == 0)
-
-
-def _json(id: str, members: pl.DataFrame) -> Iterator[str]:
-    yield f'{{"audience":{json.dumps(id)},"size":{len(members)},"members":['
-    for start in range(0, len(members), CHUNK):
-        rows = members.slice(start, CHUNK).to_dicts()
-        text = json.dumps(rows, separators=(",", ":"), ensure_ascii=False)
-        yield ("," if start else "") + text[1:-1]
-    yield "]}"
+    return listed(members, media_type, form, headers, {"audience": stored.id, "size": len(members)}, "members")
 
 
 def _answer(stored: StoredAudience, record: AudienceRecord) -> AudienceAnswer:

@@ -22,6 +22,14 @@ OPTIONS: dict[str, Any] = {
     "nested": {**NUMBERS, "description": "Sizes of smaller audiences inside it; members tell the smallest as `within`"},
     "segments": {**NUMBERS, "description": "Segments that members must be in; -1: in none"},
     "not_segments": {**NUMBERS, "description": "Segments that members must not be in"},
+    "spread": {
+        "type": "string",
+        "description": "Attribute over whose groups members spread as the eligible do; needs the file `attributes`",
+    },
+    "churn_cap": {
+        **SHARE,
+        "description": "Of a saved audience that is refreshed: share of its members that may leave, at most",
+    },
     "where": {
         "type": "array",
         "items": {"type": "string"},
@@ -40,7 +48,7 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-ONLY_IN_FORMS = ("where",)
+ONLY_IN_FORMS = ("where", "spread")
 """Options that need a file of attributes beside the seeds."""
 
 
@@ -55,7 +63,7 @@ def _body(lists: dict[str, Any]) -> dict[str, Any]:
 
 def _form() -> dict[str, Any]:
     body = _body(FILE)
-    uses = {"make_up": "the make-up in the report alone", "attributes": "the conditions in `where`"}
+    uses = {"make_up": "the make-up in the report alone", "attributes": "`where` and `spread`"}
     tables = {
         name: {**FILE, "description": f"CSV with customer_id and attributes, for {use}"} for name, use in uses.items()
     }
@@ -90,14 +98,20 @@ CREATE: dict[str, Any] = {
 }
 """The body of POST /v1/audiences."""
 
-MEMBERS_ANSWER: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "All members, best first: customer_id, score, rank, reasons",
-        "content": {
-            media_type: {"schema": {"type": "string", "format": "binary" if form == "parquet" else "csv"}}
-            for media_type, form in MEMBERS.items()
-            if form != "json"
-        },
+SAVE: dict[str, Any] = CREATE
+"""The body of PUT /v1/saved-audiences/{saved}."""
+
+
+def _list_of(words: str) -> dict[int | str, dict[str, Any]]:
+    content = {
+        media_type: {"schema": {"type": "string", "format": "csv" if form == "csv" else "binary"}}
+        for media_type, form in MEMBERS.items()
+        if form != "json"
     }
-}
+    return {200: {"description": words, "content": content}}
+
+
+MEMBERS_ANSWER = _list_of("All members, best first: customer_id, score, rank, reasons")
 """The formats of a members list."""
+CHANGES_ANSWER = _list_of("Who entered and who left: customer_id, change, why")
+"""The formats of a list of changes."""
