@@ -59,9 +59,15 @@ def ids_of_csv(content: bytes, where: str) -> tuple[str, ...]:
     They stay text ("007" is not 7 where ids are text); blank cells are left out. `where` names the file in errors.
     Raises InputError, with line and column where there is one: wrong encoding, not CSV, no such column, no ids.
     """
-    columns, rows = _rows_of_csv(content, where)
+    text = _decoded(content, where)
+    columns, delimiter = _header(text, where)
     at = columns.index(COLUMN)
-    ids = pl.Series([row[at] for row in rows if len(row) > at], dtype=pl.String)
+    if '"' in text or text.count("\r") > text.count("\r\n"):
+        _, rows = _rows_of_csv(content, where)
+        ids = pl.Series([row[at] for row in rows if len(row) > at], dtype=pl.String)
+    else:  # nothing is quoted, so that a list of millions need not go through Python row by row
+        lines = pl.Series(text.split("\n")[1:], dtype=pl.String).str.strip_suffix("\r")
+        ids = lines.str.split(delimiter).list.get(at, null_on_oob=True).drop_nulls()
     ids = ids.str.strip_chars().str.replace(ESCAPED, "$1")
     return tuple(str(customer) for customer in _some(ids.filter(ids != ""), where))
 
@@ -69,17 +75,27 @@ def ids_of_csv(content: bytes, where: str) -> tuple[str, ...]:
 def _rows_of_csv(content: bytes, where: str) -> tuple[list[str], list[list[str]]]:
     """Names of the columns, customer_id once among them, and the rows below them, as they are."""
     text = _decoded(content, where)
-    header = text.split("\n", 1)[0]
-    delimiter = max(DELIMITERS, key=header.count)
+    columns, delimiter = _header(text, where)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        columns = [name.strip() for name in next(reader, [])]
-        if columns.count(COLUMN) != 1:
-            found = "several columns" if columns.count(COLUMN) else "no column"
-            raise InputError(f"{where}: line 1: {found} {COLUMN} among {', '.join(columns[:20]) or 'none'}; {ACCEPTED}")
+        next(reader)
         return columns, [row for row in reader if row]
     except csv.Error as error:
         raise InputError(f"{where}: line {reader.line_num}: not valid CSV ({error}); {ACCEPTED}") from None
+
+
+def _header(text: str, where: str) -> tuple[list[str], str]:
+    """Names of the columns, customer_id once among them, and what separates them."""
+    delimiter = max(DELIMITERS, key=text.split("\n", 1)[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        columns = [name.strip() for name in next(reader, [])]
+    except csv.Error as error:
+        raise InputError(f"{where}: line {reader.line_num}: not valid CSV ({error}); {ACCEPTED}") from None
+    if columns.count(COLUMN) != 1:
+        found = "several columns" if columns.count(COLUMN) else "no column"
+        raise InputError(f"{where}: line 1: {found} {COLUMN} among {', '.join(columns[:20]) or 'none'}; {ACCEPTED}")
+    return columns, delimiter
 
 
 def read_attributes(path: Path) -> pl.DataFrame:

@@ -244,3 +244,22 @@ class ChangesAnswer(Answer):
     saved: str
     edition: int
     changes: list[Change]
+
+
+class EffectAnswer(Answer):
+    """What a campaign caused: members in the list beside members who were held out of it at random."""
+
+    audience: str
+    listed: int
+    listed_with_outcome: int
+    held_out: int
+    held_out_with_outcome: int
+    listed_rate: EstimateAnswer
+    held_out_rate: EstimateAnswer
+    difference: EstimateAnswer
+    """Rate of the listed less that of the held out."""
+    caused: EstimateAnswer
+    """Outcomes among the listed that would not have been without the campaign."""
+    confidence: float
+    told: bool
+    """Whether the interval of the difference leaves out nought."""

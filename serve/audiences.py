@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,8 +27,9 @@ import polars as pl
 from configs.errors import ArtifactError, ConflictError, NotFoundError, storage_errors
 from index.audience import Audience, build_audience
 from index.config import AudienceConfig
+from index.effect import Effect, effect
 from index.eligibility import Context
-from index.request import AudienceRequest, Rows
+from index.request import AudienceRequest, CustomerId, Rows
 from serve.objections import Mask, objected_in
 from serve.snapshot import Snapshot
 from store.artifact import Manifest, create, is_complete, key_of, verify
@@ -179,6 +180,21 @@ def load_audience(workspace: Workspace, id: str) -> StoredAudience:
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{folder / REPORT}: not readable ({error}); delete {folder} and ask again") from None
     return StoredAudience(id, folder, manifest, report)
+
+
+def measure(stored: StoredAudience, outcomes: Sequence[CustomerId]) -> Effect:
+    """What a campaign to an audience caused; `outcomes` are the ids of the customers who did what it was for.
+
+    Raises InputError where nobody was held out.
+    """
+    listed, held_out = stored.members()["customer_id"].cast(pl.String), stored.held_out().cast(pl.String)
+    # "007" is 7 where ids are numbers, as it is in seed lists
+    ids = pl.Series([str(id) for id in outcomes], dtype=pl.String)
+    if stored.members()["customer_id"].dtype.is_integer():
+        ids = ids.cast(pl.Int64, strict=False).cast(pl.String).drop_nulls()
+    ids = ids.unique()
+    counts = [(len(group), int(group.is_in(ids.implode()).sum())) for group in (listed, held_out)]
+    return effect(*counts[0], *counts[1], float(stored.report["confidence"]))
 
 
 def folder_of(workspace: Workspace, id: str) -> Path:

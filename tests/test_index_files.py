@@ -102,3 +102,26 @@ def test_no_cell_of_a_spreadsheet_is_a_formula(tmp_path: Path) -> None:
 def test_any_text_id_comes_back_from_an_exported_file(ids: list[str]) -> None:
     body = escaped(pl.DataFrame({"customer_id": ids})).write_csv().encode()
     assert list(ids_of_csv(body, "x")) == ids
+
+
+@given(
+    st.lists(st.lists(st.text("a7 é'=-0x", max_size=3), max_size=4), max_size=6),
+    st.sampled_from([["customer_id"], ["customer_id", "b"], ["b", "customer_id", "c"]]),
+    st.sampled_from(",;\t"),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(["", "\n", "\r\n\r\n"]),
+)
+def test_plain_and_quoted_lists_are_read_alike(
+    rows: list[list[str]], header: list[str], delimiter: str, line_end: str, end: str
+) -> None:
+    """Plain ones, which may be long, take a way of their own."""
+    plain = line_end.join(delimiter.join(cells) for cells in [header, *rows]) + end
+    quoted = plain.replace("customer_id", '"customer_id"', 1)  # Python's csv reader takes this one
+
+    def read(text: str) -> tuple[str, ...] | None:
+        try:
+            return ids_of_csv(text.encode(), "x")
+        except InputError:
+            return None
+
+    assert read(plain) == read(quoted)

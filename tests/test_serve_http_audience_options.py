@@ -1,12 +1,17 @@
 """Options of audiences over HTTP: how many, who may be in it, and the make-up by attributes."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 from http_service import N, Service, group_of, problem, publish
+from typer.testing import CliRunner
+
+from serve.cli import app
 
 SEEDS = np.flatnonzero(group_of(N) == 1)[:60].tolist()
 CSV = "customer_id\n" + "\n".join(map(str, SEEDS)) + "\n"
@@ -71,3 +76,24 @@ def test_the_make_up_is_told_by_attributes_that_nothing_else_sees(service: Servi
     for content, words in (("customer_id\n1\n", "no column beside"), ("customer_id,a\n1\n", "row 2: has 1 cells")):
         refused = service.client.post(URL, files={**files, "make_up": ("a.csv", content)}, data={"size": "120"})
         problem(refused, 422, f"make_up: {words}")
+
+
+def test_what_a_campaign_caused_is_told_by_who_was_held_out(service: Service, tmp_path: Path) -> None:
+    made = service.client.post(URL, json={"seeds": SEEDS, "size": 200, "hold_out": 0.25}).json()
+    listed = [member["customer_id"] for member in service.get(made["members"])["members"]]
+    held = pl.read_parquet(service.workspace.audiences / made["id"] / "held_out.parquet")["customer_id"].to_list()
+    outcomes = "customer_id\n" + "\n".join(f"00{customer}" for customer in [*listed[:60], *held[:5], 99999, listed[0]])
+    found = service.client.post(f"{URL}/{made['id']}/effect", content=outcomes).json()
+    counts = [found[name] for name in ("listed", "listed_with_outcome", "held_out", "held_out_with_outcome")]
+    assert counts == [150, 60, 50, 5]
+    assert found["difference"]["value"] == pytest.approx(0.4 - 0.1)
+    assert found["caused"]["value"] == pytest.approx(45)
+    assert found["told"]
+    (tmp_path / "o.csv").write_text(outcomes)
+    words = ["effect", made["id"], "--outcomes", str(tmp_path / "o.csv"), "--workspace", str(service.workspace.root)]
+    told = CliRunner().invoke(app, [*words, "--json"])
+    assert json.loads(told.stdout)["difference"] == found["difference"]
+    assert "45 (" in CliRunner().invoke(app, words).stdout
+    whole = service.client.post(URL, json={"seeds": SEEDS, "size": 200}).json()
+    problem(service.client.post(f"{URL}/{whole['id']}/effect", content=outcomes), 422, "nobody was held out")
+    problem(service.client.post(f"{URL}/{made['id']}/effect", content="name\n1"), 422, "no column customer_id")

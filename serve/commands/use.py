@@ -29,6 +29,7 @@ OutArgument = Annotated[Path, typer.Argument(metavar="OUT.parquet", help="Parque
 def register(root: typer.Typer) -> None:
     """Add the commands to `root`."""
     root.command()(audience)
+    root.command()(effect)
     root.command()(similar)
     root.command()(why)
     root.command()(segments)
@@ -238,6 +239,40 @@ def _ratio(estimate: "Estimate") -> str:
 
 def _share(estimate: "Estimate") -> str:
     return f"{estimate.value:.1%} ({estimate.low:.1%} to {estimate.high:.1%})"
+
+
+def effect(
+    audience: Annotated[str, typer.Argument(metavar="AUDIENCE", help="Id of an audience that was made with hold_out.")],
+    outcomes: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", help="CSV or Parquet file with a column customer_id: who did what the campaign was for."
+        ),
+    ],
+    workspace: WorkspaceOption = WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Tell what a campaign caused: members who got it beside those who were held out."""
+    from dataclasses import asdict
+
+    from index.files import read_ids
+    from serve.audiences import load_audience, measure
+
+    found = measure(load_audience(open_workspace(workspace), audience), read_ids(outcomes))
+    if json:
+        print_json({"audience": audience, "told": found.told, **asdict(found)})
+        return
+    rows = [
+        ("in the list", found.listed, found.listed_with_outcome, _share(found.listed_rate)),
+        ("held out", found.held_out, found.held_out_with_outcome, _share(found.held_out_rate)),
+    ]
+    print_table(("members", "customers", "with outcome", "rate"), rows)
+    caused = f"{found.caused.value:,.0f} ({found.caused.low:,.0f} to {found.caused.high:,.0f})"
+    typer.echo(f"The campaign added {_share(found.difference)} to the rate: {caused} outcomes among those in the list.")
+    if not found.told:
+        typer.echo(
+            "This may be chance: the interval holds nought. A larger hold-out, or more members, would tell more."
+        )
 
 
 def similar(

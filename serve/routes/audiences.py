@@ -1,14 +1,17 @@
 """Routes about lookalike audiences."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, JSONResponse
 
 from configs.errors import NotFoundError
+from index.files import ids_of_csv
 from serve import uploads
-from serve.audience_schemas import AudienceAnswer, AudienceMembers, AudiencesPage, AudienceSummary
-from serve.audiences import MEMBERS, StoredAudience, load_audience, make_audience
+from serve.audience_schemas import AudienceAnswer, AudienceMembers, AudiencesPage, AudienceSummary, EffectAnswer
+from serve.audiences import MEMBERS, StoredAudience, load_audience, make_audience, measure
 from serve.negotiation import choose
 from serve.objections import still_exported
 from serve.problems import FaultsError
@@ -23,7 +26,7 @@ from serve.routes.common import (
     tag,
 )
 from serve.routes.computing import computed
-from serve.routes.examples import CREATE, MEMBERS_ANSWER
+from serve.routes.examples import CREATE, MEMBERS_ANSWER, OUTCOMES
 from serve.routes.lists import headers_of, listed
 from store.objections import Objections
 from store.records import AudienceRecord
@@ -93,6 +96,23 @@ def read_members(request: Request, key: MembersReader, service: Services, audien
     if form == "parquet" and not since:
         return FileResponse(stored.folder / MEMBERS, headers=headers, media_type=media_type)
     return listed(members, media_type, form, headers, {"audience": stored.id, "size": len(members)}, "members")
+
+
+@router.post("/{audience}/effect", response_model=EffectAnswer, openapi_extra=OUTCOMES)
+async def measure_effect(request: Request, key: Creator, service: Services, audience: str) -> EffectAnswer:
+    """What a campaign caused, from the customers who did what it was for, as a CSV with a column customer_id.
+
+    Members in the list are compared with those held out of it. Audited; the list is not kept.
+    """
+    content = await request.body()
+
+    def work() -> EffectAnswer:
+        stored = load_audience(service.workspace, audience)
+        found = measure(stored, ids_of_csv(content, "outcomes"))
+        service.catalogue.audit(key.name, "audience.effect", stored.id, {"outcomes": found.listed_with_outcome})
+        return EffectAnswer.model_validate({"audience": stored.id, "told": found.told, **asdict(found)})
+
+    return await run_in_threadpool(work)
 
 
 def _answer(stored: StoredAudience, record: AudienceRecord) -> AudienceAnswer:

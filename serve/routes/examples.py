@@ -115,3 +115,12 @@ MEMBERS_ANSWER = _list_of("All members, best first: customer_id, score, rank, re
 """The formats of a members list."""
 CHANGES_ANSWER = _list_of("Who entered and who left: customer_id, change, why")
 """The formats of a list of changes."""
+
+OUTCOMES: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "The customers who did what the campaign was for.",
+        "content": {"text/csv": {"schema": {"type": "string"}, "example": "customer_id\n17\n1041\n"}},
+    }
+}
+"""The body of POST /v1/audiences/{audience}/effect."""
