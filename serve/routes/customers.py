@@ -1,11 +1,11 @@
 """Routes about one customer."""
 
 import threading
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import faiss
-import numpy as np
 from fastapi import APIRouter, Query, Response
+from pydantic import BeforeValidator
 
 from serve.auth import Right, require
 from serve.routes.common import CustomerText, Reader, Served, tag
@@ -15,6 +15,15 @@ from serve.snapshot import Snapshot
 router = APIRouter(prefix="/v1/customers", tags=["customers"])
 MOST_SIMILAR = 1000
 _thread = threading.local()
+
+
+def _numbers(given: Any) -> Any:
+    """Numbers of a parameter that may be repeated, and hold several separated by commas, as options of audiences do."""
+    texts = [given] if isinstance(given, str) else given
+    return [part.strip() for text in texts for part in str(text).split(",") if part.strip()]
+
+
+Numbers = Annotated[tuple[int, ...], BeforeValidator(_numbers)]
 
 
 @router.get("/{customer}")
@@ -51,24 +60,22 @@ def read_similar(
     snapshot: Served,
     customer: CustomerText,
     k: Annotated[int, Query(ge=1, le=MOST_SIMILAR, description="How many customers.")] = 10,
-    segment: Annotated[int | None, Query(description="Only customers of this segment.")] = None,
+    segments: Annotated[Numbers, Query(description="Only customers of these segments; -1: those in none.")] = (),
+    not_segments: Annotated[Numbers, Query(description="No customers of these segments.")] = (),
+    segment: Annotated[int | None, Query(description="One more of `segments`.", deprecated=True)] = None,
 ) -> SimilarAnswer:
     """The `k` customers whose histories are most like this one's, the most similar first.
 
     Fewer come back where there are no more. `similarity` is the cosine of the two vectors, at most 1.
     """
     row = snapshot.row(customer)
-    allowed = None
-    if segment is not None:
-        snapshot.profile(segment)
-        allowed = snapshot.segments.labels == segment
+    wanted = segments if segment is None else (*segments, segment)
     _one_core()
-    rows, similarity = snapshot.index.similar(np.array([row]), min(k, snapshot.n_customers), allowed)
+    rows, similarity = snapshot.neighbours(row, k, wanted, not_segments)
     tag(response, snapshot.name)
     found = [
         Neighbour(customer_id=snapshot.customer(i), similarity=value, segment=snapshot.label(i))
-        for i, value in zip(rows[0].tolist(), similarity[0].tolist(), strict=True)
-        if i >= 0
+        for i, value in zip(rows, similarity, strict=True)
     ]
     return SimilarAnswer(customer_id=snapshot.customer(row), snapshot=snapshot.name, similar=found)
 
