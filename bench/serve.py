@@ -72,9 +72,9 @@ def main() -> None:
             drain = threading.Thread(target=lambda: [None for _ in process.stderr or ()], daemon=True)
             drain.start()
             ask_all(url, key, options, options.warm_up)
-            load, cpu = os.getloadavg()[0], processor_seconds(process.pid)
+            cpu, before = processor_seconds(process.pid), others(process.pid)
             times, faults, elapsed = ask_all(url, key, options, options.seconds)
-            cpu = processor_seconds(process.pid) - cpu
+            cpu, meanwhile = processor_seconds(process.pid) - cpu, others(process.pid) - before
             rss = psutil.Process(process.pid).memory_info().rss / (1 << 20)
         finally:
             process.terminate()
@@ -99,7 +99,7 @@ def main() -> None:
         "longest_ms": round(float(milliseconds.max()), 2),
         "cpu_ms_per_request": round(1000 * cpu / len(times), 2),
         "service_rss_mb": round(rss, 1),
-        "load_before": round(load, 2),
+        "cores_taken_by_others": round(meanwhile / elapsed, 2),
     }
     print(json.dumps(result))
 
@@ -126,6 +126,13 @@ def processor_seconds(pid: int) -> float:
     """Processor time that a process has taken."""
     times = psutil.Process(pid).cpu_times()
     return float(times.user + times.system)
+
+
+def others(service: int) -> float:
+    """Processor seconds that all but the service and this process have taken on this machine."""
+    times = psutil.cpu_times()
+    everything = times.user + times.nice + times.system
+    return float(everything) - processor_seconds(service) - processor_seconds(os.getpid())
 
 
 @dataclass
