@@ -59,7 +59,7 @@ wheel-test: wheel
 bench: $(VENV)/.dev
 	for stage in bench/*.py; do \
 		name=$$(basename "$$stage" .py); \
-		case "$$name" in __init__|measure|bank|vectors|vectors_of|yardstick|probes|quality) continue ;; esac; \
+		case "$$name" in __init__|measure|peers|bank|vectors|vectors_of|yardstick|probes|quality) continue ;; esac; \
 		$(BIN)/python -m "bench.$$name"; \
 	done
 

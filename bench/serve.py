@@ -1,17 +1,21 @@
-"""Time the HTTP service: `python -m bench.serve --customers 100000 --seconds 10` prints one JSON line.
+"""Time the HTTP service: `python -m bench.serve --customers 1000000 --rate 200` prints one JSON line.
 
-A synthetic snapshot, the real service in a process of its own on loopback, and a few clients that ask for similar
-customers of random customers over kept connections. The clients take cores from the service.
+A synthetic snapshot, the real service in a process of its own on loopback, and requests for similar customers of
+random customers that arrive at a fixed rate over kept connections, however long the answers take (open loop): each
+time is counted from the moment the request was due, so that one slow answer shows in all that had to wait for it.
+`--rate 0` has every client ask again as soon as it is answered (closed loop). The clients take cores from the service.
 """
 
 import argparse
 import http.client
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -44,12 +48,19 @@ def main() -> None:
     parser.add_argument("--customers", type=int, default=100_000)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--k", type=int, default=10)
-    parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--rate", type=float, default=200, help="requests a second; 0: as many as the clients get")
+    parser.add_argument("--clients", type=int, default=16, help="connections, at most so many requests at once")
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--warm-up", type=float, default=2, help="seconds before, at the same rate, not counted")
+    parser.add_argument("--query", default="", help="more of the query, such as segments=1")
+    parser.add_argument("--home", type=Path, help="folder to keep the workspace in, found again by the next call")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-serve-") as folder:
+    with tempfile.TemporaryDirectory(prefix="bench-serve-") as scratch:
+        folder = str(options.home or scratch)
         workspace = Workspace.create(Path(folder))
-        publish(workspace, options.customers, options.width)
+        if workspace.current() is None:
+            publish(workspace, options.customers, options.width)
+        options.customers = workspace.manifest(workspace.current()).counts["customers"]
         with Catalogue(workspace.catalogue) as catalogue:
             _, key = catalogue.create_key("bench", "analyst")
         started = time.perf_counter()
@@ -60,7 +71,10 @@ def main() -> None:
             ready = time.perf_counter() - started
             drain = threading.Thread(target=lambda: [None for _ in process.stderr or ()], daemon=True)
             drain.start()
-            times, elapsed = ask_all(url, key, options)
+            ask_all(url, key, options, options.warm_up)
+            cpu, before = processor_seconds(process.pid), others(process.pid)
+            times, faults, elapsed = ask_all(url, key, options, options.seconds)
+            cpu, meanwhile = processor_seconds(process.pid) - cpu, others(process.pid) - before
             rss = psutil.Process(process.pid).memory_info().rss / (1 << 20)
         finally:
             process.terminate()
@@ -71,14 +85,21 @@ def main() -> None:
         "customers": options.customers,
         "width": options.width,
         "k": options.k,
+        "query": options.query,
+        "rate": options.rate,
         "clients": options.clients,
         "start_s": round(ready, 2),
         "seconds": round(elapsed, 2),
         "requests": len(times),
+        "faults": faults,
         "requests_per_s": round(len(times) / elapsed, 1),
         "p50_ms": round(float(np.percentile(milliseconds, 50)), 2),
+        "p90_ms": round(float(np.percentile(milliseconds, 90)), 2),
         "p99_ms": round(float(np.percentile(milliseconds, 99)), 2),
+        "longest_ms": round(float(milliseconds.max()), 2),
+        "cpu_ms_per_request": round(1000 * cpu / len(times), 2),
         "service_rss_mb": round(rss, 1),
+        "cores_taken_by_others": round(meanwhile / elapsed, 2),
     }
     print(json.dumps(result))
 
@@ -101,35 +122,64 @@ def publish(workspace: Workspace, n: int, width: int) -> None:
     workspace.publish(key, {}, {"customers": n}, {})
 
 
-def ask_all(url: str, key: str, options: argparse.Namespace) -> tuple[list[float], float]:
-    """Seconds that each answer took, and those that all took together."""
-    times: list[list[float]] = [[] for _ in range(options.clients)]
-    end = time.perf_counter() + options.seconds
-    started = time.perf_counter()
-    threads = [
-        threading.Thread(target=ask, args=(url, key, options, seed, end, mine)) for seed, mine in enumerate(times)
-    ]
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process has taken."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def others(service: int) -> float:
+    """Processor seconds that all but the service and this process have taken on this machine."""
+    times = psutil.cpu_times()
+    everything = times.user + times.nice + times.system
+    return float(everything) - processor_seconds(service) - processor_seconds(os.getpid())
+
+
+@dataclass
+class Schedule:
+    """When requests are due: at a fixed rate, or at once (rate 0), until the end. Clients take them in turn."""
+
+    begun: float
+    seconds: float
+    rate: float
+    taken: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def next(self) -> tuple[int, float] | None:
+        """Number of the next request and when it is due, on the clock of `time.perf_counter`; None at the end."""
+        with self.lock:
+            number, self.taken = self.taken, self.taken + 1
+        due = self.begun + number / self.rate if self.rate else time.perf_counter()
+        return (number, due) if due < self.begun + self.seconds else None
+
+
+def ask_all(url: str, key: str, options: argparse.Namespace, seconds: float) -> tuple[list[float], int, float]:
+    """Seconds that each answer took from when it was due, how many were no answers, and the seconds of all together."""
+    schedule = Schedule(time.perf_counter() + 0.1, seconds, options.rate)
+    results: list[list[tuple[float, bool]]] = [[] for _ in range(options.clients)]
+    threads = [threading.Thread(target=ask, args=(url, key, options, schedule, mine)) for mine in results]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return [seconds for mine in times for seconds in mine], time.perf_counter() - started
+    every = [result for mine in results for result in mine]
+    return [took for took, _ in every], sum(not good for _, good in every), time.perf_counter() - schedule.begun
 
 
-def ask(url: str, key: str, options: argparse.Namespace, seed: int, end: float, times: list[float]) -> None:
-    """One client: asks for similar customers of random ones until `end`."""
-    parts, rng = urlsplit(url), np.random.default_rng([seed, 7])
+def ask(url: str, key: str, options: argparse.Namespace, schedule: Schedule, results: list[tuple[float, bool]]) -> None:
+    """One client: asks for similar customers of random ones when it is time to."""
+    parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    connection.connect()
     headers = {"Authorization": f"Bearer {key}"}
-    while time.perf_counter() < end:
-        customer = int(rng.integers(options.customers))
-        begun = time.perf_counter()
-        connection.request("GET", f"/v1/customers/{customer}/similar?k={options.k}", headers=headers)
+    while (turn := schedule.next()) is not None:
+        number, due = turn
+        customer = int(np.random.default_rng([number, 7]).integers(options.customers))
+        time.sleep(max(0.0, due - time.perf_counter()))
+        connection.request("GET", f"/v1/customers/{customer}/similar?k={options.k}&{options.query}", headers=headers)
         answer = connection.getresponse()
-        body = answer.read()
-        times.append(time.perf_counter() - begun)
-        if answer.status != 200:
-            raise SystemExit(f"{answer.status}: {body.decode()}")
+        answer.read()
+        results.append((time.perf_counter() - due, answer.status == 200))
     connection.close()
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from store.threads import use_faiss
+
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int32]
 CHUNK = 4096
@@ -35,6 +37,7 @@ def faiss_threads(threads: int) -> Iterator[None]:
     """Search with so many threads, then set FAISS back to what it was."""
     import faiss
 
+    use_faiss()
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(threads)
     try:

@@ -11,6 +11,8 @@ and numpy sees it without a copy. Any Arrow reader opens them. Format 1 had no h
 customer in row order.
 """
 
+import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ KIND, VERSION = "embeddings", 2
 VECTORS, HISTORIES, STATES = "vectors.arrow", "histories.arrow", "states.arrow"
 UNIT_TOLERANCE = 1e-3
 CHECKED_ROWS = 1 << 16
+WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,19}")
 CLOCK = pa.timestamp("us", tz="UTC")
 
 Rows = npt.NDArray[np.int64]
@@ -98,8 +101,12 @@ class Embeddings:
 
     def row_of(self, customer: int | str) -> int | None:
         """The row of one customer, None where it is unknown; "12" finds the integer id 12."""
-        row = int(self.rows_of(pl.Series([customer]))[0])
-        return None if row < 0 else row
+        wanted = _one_as_type(customer, self.customers.dtype)
+        if wanted is None:
+            return None
+        # for one id a tenth of the time that a search in Polars takes
+        at = bisect_left(self.customers, wanted)
+        return at if at < len(self.customers) and self.customers[at] == wanted else None
 
     def rows_of(self, customers: pl.Series) -> Rows:
         """The rows, int64 [len(customers)], of some ids in their order; -1 where unknown.
@@ -215,7 +222,21 @@ def _as_type(customers: pl.Series, dtype: pl.DataType) -> pl.Series:
         return customers
     if customers.dtype == pl.String:
         text = customers.str.strip_chars()
-        return text.set(~text.str.contains(r"^[+-]?\d{1,19}$").fill_null(False), None).cast(dtype, strict=False)
+        return text.set(~text.str.contains(rf"^{WHOLE_NUMBER.pattern}$").fill_null(False), None).cast(
+            dtype, strict=False
+        )
     if dtype == pl.String and not customers.dtype.is_integer():
         return pl.Series([None if c is None else str(c) for c in customers], dtype=pl.String)
     return customers.cast(dtype, strict=False)
+
+
+def _one_as_type(customer: int | str, dtype: pl.DataType) -> int | str | None:
+    """The same for one id."""
+    if dtype == pl.String:
+        return str(customer)
+    if isinstance(customer, str):
+        text = customer.strip()
+        if not WHOLE_NUMBER.fullmatch(text):
+            return None
+        customer = int(text)
+    return customer if -(2**63) <= customer < 2**63 else None

@@ -2,7 +2,8 @@
 
     <snapshot>/index/
       index.faiss      the inverted file; missing where every search is exact, since that reads the vectors themselves
-      manifest.json    figures: method, cells, nprobe, recall and how it was measured
+      manifest.json    figures: method, cells, nprobe, recall and how it was measured; of one that was updated instead
+                       of built, the updates since the last build, what changed, and the build's customers and nprobe
 
 FAISS reads a flipped bit without a word, so every load is checked against the manifest's checksums.
 """
@@ -22,13 +23,24 @@ KIND, VERSION, FILE = "index", 1, "index.faiss"
 
 
 def write_index(
-    folder: Path, key: str, config: IndexConfig, embeddings: Embeddings, inverted: Any | None, figures: dict[str, Any]
+    folder: Path,
+    key: str,
+    config: IndexConfig,
+    embeddings: Embeddings,
+    inverted: Any | None,
+    figures: dict[str, Any],
+    previous: str | None = None,
 ) -> SearchIndex:
-    """Write an index as one finished artifact and return it. Raises StorageError on a full disk."""
+    """Write an index as one finished artifact and return it; `previous` is the key of the one it was made from.
+
+    Raises StorageError on a full disk.
+    """
     with create(folder, KIND, VERSION, key) as writer:
         if inverted is not None:
             faiss.write_index(inverted, str(writer.path(FILE)))
         writer.parents["embeddings"] = embeddings.key
+        if previous is not None:
+            writer.parents["previous"] = previous
         writer.counts.update(customers=embeddings.n_customers, width=embeddings.width)
         writer.figures.update(figures, neighbours=config.neighbours, exact_up_to=config.exact_up_to)
     return load_index(folder, embeddings, deep=False)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from configs.progress import Advance
 from index.config import IndexConfig
 from index.search import SPARE, Floats, Rows, probing, rank, scan
+from store.threads import use_faiss
 
 PIECE = 1 << 16
 """Vectors added at once, so that memory stays bounded by the codes."""
@@ -19,8 +20,9 @@ def build_inverted(vectors: Floats, config: IndexConfig, advance: Advance) -> An
 
     The same vectors, seed and number of threads give the same bytes.
     """
+    use_faiss()
     n, width = vectors.shape
-    lists = min(config.lists or max(1, round(2 * n**0.5)), max(1, n // config.training_rows_per_list))
+    lists = cells(n, config)
     inverted: Any = faiss.index_factory(width, f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
     inverted.cp.seed = config.seed + 1
     inverted.cp.max_points_per_centroid = config.training_rows_per_list + 1
@@ -33,15 +35,21 @@ def build_inverted(vectors: Floats, config: IndexConfig, advance: Advance) -> An
     return inverted
 
 
-def tune(inverted: Any, vectors: Floats, config: IndexConfig) -> dict[str, Any]:
+def cells(n: int, config: IndexConfig) -> int:
+    """How many cells n customers are given."""
+    return min(config.lists or max(1, round(2 * n**0.5)), max(1, n // config.training_rows_per_list))
+
+
+def tune(inverted: Any, vectors: Floats, config: IndexConfig, updates: int = 0) -> dict[str, Any]:
     """The least nprobe that reaches the wanted recall, as figures for the manifest.
 
     Half of the queries (customers of the population, themselves left out) tunes; the recall reported is that of the
-    other half, which had no say, and nprobe grows until that one is reached too.
+    other half, which had no say, and nprobe grows until that one is reached too. Other customers ask after each of the
+    index's `updates`.
     """
     n = len(vectors)
     k = min(config.neighbours, n - 1)
-    queries = drawn(n, min(config.queries, n), config.seed + 1)
+    queries = drawn(n, min(config.queries, n), config.seed + 1 + updates)
     queries = np.random.default_rng(config.seed).permutation(queries)
     halves = [_Truth(inverted, vectors, half, k) for half in np.array_split(queries, 2) if len(half)]
     low, high = 0, 1
@@ -56,9 +64,17 @@ def tune(inverted: Any, vectors: Floats, config: IndexConfig) -> dict[str, Any]:
         "method": f"IVF{inverted.nlist},SQ8",
         "lists": int(inverted.nlist),
         "nprobe": int(high),
+        "visited": visited(inverted, halves[-1].queries, high),
         "recall": round(halves[-1].recall(high), 4),
         "recall_queries": len(halves[-1].queries),
     }
+
+
+def visited(inverted: Any, queries: Floats, nprobe: int) -> int:
+    """Vectors that a search reads on the mean, which is what it costs."""
+    sizes = np.array([inverted.invlists.list_size(cell) for cell in range(inverted.nlist)])
+    _, probed = inverted.quantizer.search(queries, nprobe)
+    return round(float(sizes[probed].sum(axis=1).mean()))
 
 
 class _Truth:

@@ -24,6 +24,8 @@ class IndexConfig(Config):
     """Cells of the inverted file; 0 means twice the square root of the number of customers."""
     training_rows_per_list: int = Field(default=48, ge=39)
     """Customers per cell that the cells' centres are learnt on (FAISS asks for 39 at least)."""
+    update_until: float = Field(default=1.5, ge=1.0)
+    """An index is updated, not built, while a search reads at most so many times the vectors of the last build's."""
     seed: int = Field(default=0, ge=0)
     """Seed of the training sample, the cells' centres and the tuning queries."""
 

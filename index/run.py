@@ -1,6 +1,7 @@
-"""Builds the search index of a snapshot."""
+"""Builds the search index of a snapshot, or brings that of an earlier one up to date."""
 
 from pathlib import Path
+from typing import Any
 
 from configs.progress import SILENT, Progress
 from embed.artifact import Embeddings
@@ -8,21 +9,62 @@ from index.artifact import KIND, VERSION, load_index, write_index
 from index.build import build_inverted, tune
 from index.config import IndexConfig
 from index.search import SearchIndex
+from index.update import LEAST_KEPT, built, changes, limit, update_inverted, usable
 from store.artifact import key_of, stands
 
 
-def run(config: IndexConfig, embeddings: Embeddings, folder: Path, progress: Progress = SILENT) -> SearchIndex:
+def run(
+    config: IndexConfig,
+    embeddings: Embeddings,
+    folder: Path,
+    progress: Progress = SILENT,
+    previous: SearchIndex | None = None,
+) -> SearchIndex:
     """Build the index over `embeddings` at `folder`, or load it where a finished one of the same inputs stands.
 
-    Memory stays within the 8-bit codes (n x d bytes) beside the mapped vectors. Raises StorageError on a full disk.
+    With a `previous` index over earlier embeddings, its inverted file is updated instead of built, as long as it
+    reaches the wanted recall at no more than `update_until` times the cost of the last build. Memory stays within the
+    8-bit codes (n x d bytes), twice where they are updated, beside the mapped vectors. Raises StorageError on a full
+    disk.
     """
-    key = key_of(KIND, VERSION, config.model_dump(mode="json"), embeddings.key)
+    previous = usable(previous, embeddings, config)
+    lineage = None if previous is None else previous.manifest.key
+    key = key_of(KIND, VERSION, config.model_dump(mode="json"), embeddings.key, *filter(None, [lineage]))
     if stands(folder, KIND, VERSION, key):
         return load_index(folder, embeddings, deep=False)
     if embeddings.n_customers <= config.exact_up_to:
         return write_index(folder, key, config, embeddings, None, {"method": "exact", "recall": 1.0})
+    inverted, figures = None, dict[str, Any]()
+    if previous is not None:
+        inverted, figures = _updated(config, embeddings, previous, progress)
+    if inverted is None:
+        inverted, tuned = _built(config, embeddings, progress)
+        figures |= tuned
+    return write_index(folder, key, config, embeddings, inverted, figures, lineage)
+
+
+def _built(config: IndexConfig, embeddings: Embeddings, progress: Progress) -> tuple[Any, dict[str, Any]]:
     with progress.task("Indexing", total=embeddings.n_customers) as advance:
         inverted = build_inverted(embeddings.vectors, config, advance)
     with progress.task("Tuning the index", total=None):
-        figures = tune(inverted, embeddings.vectors, config)
-    return write_index(folder, key, config, embeddings, inverted, figures)
+        return inverted, tune(inverted, embeddings.vectors, config)
+
+
+def _updated(
+    config: IndexConfig, embeddings: Embeddings, previous: SearchIndex, progress: Progress
+) -> tuple[Any | None, dict[str, Any]]:
+    """The updated inverted file with its figures; None, and the figures that tell why, where it is to be built anew."""
+    with progress.task("Comparing with the earlier index", total=None):
+        found = changes(previous.embeddings, embeddings)
+    n = embeddings.n_customers
+    if found.kept < LEAST_KEPT * n:
+        return None, {"rebuilt": {"kept": found.kept, "least_kept": round(LEAST_KEPT * n)}}
+    with progress.task("Updating the index", total=len(found.fresh)) as advance:
+        inverted = update_inverted(previous.inverted, found, embeddings, advance)
+    updates = int(previous.manifest.figures.get("updates", 0)) + 1
+    with progress.task("Tuning the index", total=None):
+        figures = tune(inverted, embeddings.vectors, config, updates)
+    most = limit(previous, config)
+    if figures["visited"] > most:
+        return None, {"rebuilt": {"visited": figures["visited"], "most_visited": most}}
+    return inverted, {**figures, "updates": updates, "updated": found.counts(), "built": built(previous)}

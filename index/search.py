@@ -5,13 +5,13 @@ taken from the vectors themselves, so that a customer's answer depends neither o
 call nor on the 8-bit codes, and equal similarities are ordered by row.
 
 FAISS keeps a pool of OpenMP threads that does not survive a fork: a forked child hangs in its first search. Never
-fork after searching (multiprocessing's "spawn" and subprocesses are fine); a search in a forked child raises.
+fork after searching (multiprocessing's "spawn" and subprocesses are fine); a search in a forked child raises, with an
+index that it loaded itself too.
 
 Sources: Johnson, Douze, Jégou, "Billion-scale similarity search with GPUs", 2017; the FAISS library.
 """
 
-import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from configs.errors import ArtifactError, InputError, KinfolkError
+from configs.errors import ArtifactError, InputError
 from embed.artifact import Embeddings
 from store.artifact import Manifest
+from store.threads import use_faiss
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -47,7 +48,6 @@ class SearchIndex:
     """Cells visited per query, tuned at build time for `neighbours`."""
     neighbours: int = 100
     exact_up_to: int = 200_000
-    _process: int = field(default_factory=os.getpid)
 
     @property
     def exact(self) -> bool:
@@ -85,8 +85,7 @@ class SearchIndex:
 
     def _checked(self, queries: Floats, k: int, allowed: Mask | None, without: Rows | None) -> tuple[Floats, int]:
         n, width = self.embeddings.n_customers, self.embeddings.width
-        if os.getpid() != self._process:
-            raise KinfolkError("a search in a forked process would hang; start worker processes with 'spawn'")
+        use_faiss()
         if not 1 <= k <= n:
             raise InputError(f"k is {k}: ask for 1 to {n} similar customers, there are {n}")
         queries = np.ascontiguousarray(queries, dtype=np.float32)

@@ -62,7 +62,13 @@ class SnapshotCollector(Collector):
         yield _gauge("segments", "Segments in the served snapshot", len(snapshot.segments.profiles))
         yield _gauge("unassigned_share", "Share of customers in no segment", snapshot.unassigned_share)
         if snapshot.recall is not None:
-            yield _gauge("index_recall", "Recall of the index against exact search, from its build", snapshot.recall)
+            yield _gauge("index_recall", "Recall of the index against exact search, as last measured", snapshot.recall)
+        index = snapshot.index
+        yield _gauge("index_nprobe", "Cells of the index that a search visits, 0 where it is exact", index.nprobe)
+        yield _gauge("index_customers", "Customers that the index finds", index.manifest.counts["customers"])
+        yield _gauge(
+            "index_updates", "Updates of the index since it was built", index.manifest.figures.get("updates", 0)
+        )
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

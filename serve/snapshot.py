@@ -1,6 +1,7 @@
 """One published snapshot with all its parts, ready to answer from. Immutable: it may be read from many threads."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from cluster.artifact import SegmentProfile, Segments
-from configs.errors import ArtifactError, NotFoundError
+from configs.errors import ArtifactError, InputError, NotFoundError
 from embed.artifact import Embeddings
 from eventlog.behaviour import Behaviour, load_behaviour
 from index.artifact import load_index
@@ -83,6 +84,26 @@ class Snapshot:
         recall = self.index.manifest.figures.get("recall")
         return None if recall is None else float(recall)
 
+    def neighbours(
+        self,
+        row: int,
+        k: int,
+        segments: Collection[int] = (),
+        not_segments: Collection[int] = (),
+        objected: npt.NDArray[np.bool_] | None = None,
+    ) -> tuple[list[int], list[float]]:
+        """Rows and similarities of the `k` customers most like one, the most similar first; fewer where no more are.
+
+        Of certain segments only, or not of some, where asked; see `inside`. Raises InputError as that does. Customers
+        who `objected`, bool [n], are left out.
+        """
+        allowed = self.inside(segments, not_segments)
+        if objected is not None:
+            allowed = ~objected if allowed is None else allowed & ~objected
+        rows, similarity = self.index.similar(np.array([row]), min(k, self.n_customers), allowed)
+        there = int(np.count_nonzero(rows[0] >= 0))
+        return rows[0, :there].tolist(), similarity[0, :there].tolist()
+
     @cached_property
     def unassigned_share(self) -> float:
         """Share of customers in no segment."""
@@ -128,6 +149,24 @@ class Snapshot:
         order, labels = self._by_segment
         first, last = np.searchsorted(labels, [segment, segment + 1])
         return order[first:last]
+
+    def inside(self, segments: Collection[int], not_segments: Collection[int]) -> npt.NDArray[np.bool_] | None:
+        """bool [n]: who is in one of `segments` (-1: in none; all where none is named) and in none of `not_segments`.
+
+        None where nothing is asked. Raises InputError for a segment that there is not, and for one that is in both.
+        """
+        if not segments and not not_segments:
+            return None
+        if both := sorted(set(segments) & set(not_segments)):
+            raise InputError(f"segment {both[0]} is both in segments and in not_segments")
+        if unknown := sorted({*segments, *not_segments} - {-1, *self._profiles}):
+            there = ", ".join(str(number) for number in sorted(self._profiles)) or "none"
+            raise InputError(f"segment {unknown[0]} is not in this snapshot: there are {there} (-1: in no segment)")
+        # at i + 1, whether members of segment i pass; faster than looking for every label in a list
+        passes = np.full(max(self._profiles, default=-1) + 2, not segments)
+        passes[[number + 1 for number in segments]] = True
+        passes[[number + 1 for number in not_segments]] = False
+        return np.asarray(passes[self.segments.labels + 1])
 
     @cached_property
     def _profiles(self) -> dict[int, SegmentProfile]:

@@ -1,17 +1,23 @@
 """How many threads the numerical libraries use, set in one place.
 
 torch, FAISS, numba, Polars and BLAS each keep a pool of their own, sized by the machine's cores even inside a
-container that was given two of them. FAISS keeps its threads once it has searched: never fork after that.
+container that was given two of them. FAISS keeps its threads once it has searched, and they do not survive a fork: a
+forked child would wait for them forever. `use_faiss` turns that into an error.
 """
 
 import os
 import sys
 from pathlib import Path
 
+from configs.errors import KinfolkError
+
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS")
 REPRODUCIBLE = {"MKL_CBWR": "AUTO,STRICT", "MKL_DYNAMIC": "FALSE"}
 """Without these, MKL under torch splits a product by how many threads it finds free, and the last digits differ from
 run to run on a busy machine. Another number of threads may still change them."""
+_faiss = {"used": False, "lost": False}
+"""Whether this process has used FAISS's threads, and whether the one that it was forked from had."""
+os.register_at_fork(after_in_child=lambda: _faiss.update(lost=_faiss["used"]))
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -56,3 +62,13 @@ def set_threads(count: int | None = None) -> int:
         numba = loaded["numba"]
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     return threads
+
+
+def use_faiss() -> None:
+    """To be called before FAISS searches, learns or adds.
+
+    Raises KinfolkError in a process forked from one that had done so, where it would hang.
+    """
+    if _faiss["lost"]:
+        raise KinfolkError("a search in a forked process would hang; start worker processes with 'spawn'")
+    _faiss["used"] = True

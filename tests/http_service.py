@@ -39,7 +39,9 @@ def group_of(n: int) -> np.ndarray:
     return (np.arange(n) % GROUPS).astype(np.int32)
 
 
-def publish(root: Path, seed: int = 0, ids: pl.Series | None = None, n: int = N) -> str:
+def publish(
+    root: Path, seed: int = 0, ids: pl.Series | None = None, n: int = N, config: IndexConfig | None = None
+) -> str:
     """Publish a snapshot of `n` customers, 0 to n - 1 where no ids are given, and return its name."""
     workspace, customers = Workspace.create(root), pl.Series(np.arange(n)) if ids is None else ids
     n = len(customers)
@@ -48,7 +50,7 @@ def publish(root: Path, seed: int = 0, ids: pl.Series | None = None, n: int = N)
     vectors = np.eye(WIDTH, dtype=np.float32)[group] + 0.4 * rng.standard_normal((n, WIDTH)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     embeddings = write_embeddings(folder / "embeddings", key, customers, vectors)
-    index.run.run(IndexConfig(), embeddings, folder / "index")
+    index.run.run(config or IndexConfig(), embeddings, folder / "index")
     matrix = np.column_stack([rng.integers(2, 90, n), rng.gamma(2, 50, n), np.eye(GROUPS)[group]]).astype(np.float32)
     write_behaviour(Behaviour(FEATURES, matrix), key, folder / "behaviour", {})
     write_segments(folder / "segments", key, *_segments(group, customers, rng), {})

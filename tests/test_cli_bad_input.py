@@ -183,6 +183,10 @@ def test_a_file_that_is_read_is_not_overwritten_and_names_tell_the_format(small_
 def test_unknown_names(small_workspace, tmp_path: Path) -> None:
     where = ("--workspace", small_workspace.root)
     assert "no customer 'nobody'" in refused("similar", "nobody", *where)
+    known = str(Snapshot.load(small_workspace.workspace).customer(0))
+    assert "--segments: 'gold' is given" in refused("similar", known, "--segments", "gold", *where)
+    assert "segment 99 is not" in refused("similar", known, "--not-segments", "99", *where)
+    assert "both in segments" in refused("similar", known, "--segments", "-1", "--not-segments", "-1", *where)
     assert "no snapshot 's-none'" in refused("verify", "--snapshot", "s-none", *where)
     assert "not a kinfolk workspace" in refused("segments", "--workspace", tmp_path / "none")
     assert "no API key 'none'" in refused("keys", "revoke", "none", *where)

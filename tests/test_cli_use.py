@@ -87,6 +87,12 @@ def test_similar(small_workspace, customers: list[int]) -> None:
     labels = Snapshot.load(small_workspace.workspace).segments.labels[best]
     assert [f["segment"] for f in found] == [None if label < 0 else label for label in labels]
     assert str(customers[best[0]]) in kinfolk("similar", customers[3], "--workspace", small_workspace.root)
+    everybody = Snapshot.load(small_workspace.workspace).segments.labels
+    where = ("--k", len(customers), "--workspace", small_workspace.root, "--json")
+    for option, inside in (("--segments", everybody == -1), ("--not-segments", everybody != -1)):
+        found = json.loads(kinfolk("similar", customers[3], option, "-1", *where))
+        expected = {customers[i] for i in np.flatnonzero(inside)} - {customers[3]}
+        assert {neighbour["customer_id"] for neighbour in found} == expected
 
 
 def test_segments(small_workspace) -> None:

@@ -2,9 +2,14 @@
 
 import multiprocessing
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import elsewhere
+import faiss
 import numpy as np
 import polars as pl
 import pytest
@@ -12,6 +17,7 @@ from embedded import write_embeddings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import store
 from configs.errors import ArtifactError, InputError, KinfolkError
 from embed.artifact import Embeddings
 from index.artifact import load_index
@@ -208,17 +214,64 @@ def test_an_index_of_other_embeddings_is_refused(tmp_path: Path) -> None:
             load_index(tmp_path / "index", embeddings(tmp_path / name, vectors, key))
 
 
-def test_spawned_workers_search_and_forked_ones_say_why_they_cannot(tmp_path: Path) -> None:
+def end_of(child: int, seconds: float = 30) -> int | None:
+    """The exit code of a forked child; None, and the child killed, where it hangs."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.02)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+def test_spawned_workers_search(tmp_path: Path) -> None:
     index = run(INVERTED, embeddings(tmp_path / "embeddings", groups(3000, 16, 10)), tmp_path / "index")
     here, _ = index.similar(np.arange(40), 10)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply_async(elsewhere.search, (str(tmp_path),)).get(timeout=60) == here[0].tolist()
+
+
+@pytest.mark.parametrize("what", ["the same index", "one loaded there", "one built there", "one updated there"])
+def test_a_forked_child_says_why_it_cannot_search_and_never_hangs(tmp_path: Path, what: str) -> None:
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(2)  # with one thread there is nobody to wait for
+    given = embeddings(tmp_path / "embeddings", groups(3000, 16, 10))
+    index = run(INVERTED, given, tmp_path / "index")
+    index.similar(np.arange(200), 10)
+    later = embeddings(tmp_path / "later", groups(3100, 16, 10), "later")
+    work = {
+        "the same index": lambda: index.similar(np.arange(200), 10),
+        "one loaded there": lambda: load_index(tmp_path / "index", given).similar(np.arange(200), 10),
+        "one built there": lambda: run(INVERTED, given, tmp_path / "other"),
+        "one updated there": lambda: run(INVERTED, later, tmp_path / "other", previous=index),
+    }[what]
     child = os.fork()
     if child == 0:
         try:
-            index.similar(np.arange(40), 10)
+            work()
         except KinfolkError as error:
             os._exit(0 if "spawn" in str(error) else 2)
         finally:
             os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    ended = end_of(child)
+    faiss.omp_set_num_threads(before)
+    assert ended is not None, "the child hangs"
+    assert ended == 0
+
+
+def test_a_forked_child_of_a_process_that_did_not_search_may_search(tmp_path: Path) -> None:
+    run(INVERTED, embeddings(tmp_path / "embeddings", groups(3000, 16, 10)), tmp_path / "index")
+    script = """
+import os, sys
+import elsewhere
+child = os.fork()
+if child == 0:
+    os._exit(0 if len(elsewhere.search(sys.argv[1])) == 10 else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    path = os.pathsep.join([str(Path(store.__file__).parents[1]), str(Path(__file__).parent)])
+    environment = {**os.environ, "PYTHONPATH": path}
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, env=environment, timeout=60)

@@ -15,6 +15,7 @@ import structlog
 from http_service import N, Service, group_of, problem, publish
 from prometheus_client.parser import text_string_to_metric_families
 
+from index.config import IndexConfig
 from serve.auth import RIGHTS
 from serve.snapshot import Snapshot
 from store.records import ROLES
@@ -258,6 +259,8 @@ def test_metrics_count_requests_and_tell_the_snapshot(service: Service) -> None:
     assert after["kinfolk_snapshot_info", service.workspace.current() or ""] == 1
     assert after["kinfolk_customers", ""] == N
     assert after["kinfolk_index_recall", ""] == 1.0
+    assert (after["kinfolk_index_nprobe", ""], after["kinfolk_index_updates", ""]) == (0, 0)
+    assert after["kinfolk_index_customers", ""] == N
     assert after["kinfolk_snapshot_swaps_total", ""] == 0
     assert after["kinfolk_snapshot_fault", ""] == 0
     assert 0 <= after["kinfolk_snapshot_age_seconds", ""] < 600
@@ -348,3 +351,22 @@ def test_every_route_setting_metric_and_problem_is_documented(service: Service) 
     for kind in kinds:
         if isinstance(kind, type) and issubclass(kind, errors.KinfolkError):
             assert f"| {kind.status} |" in text, kind
+
+
+def test_metrics_tell_the_recall_of_the_served_inverted_file(tmp_path: Path) -> None:
+    inverted = IndexConfig(exact_up_to=0, queries=64, lists=10, neighbours=20)
+    publish(tmp_path, config=inverted)
+    service = Service(tmp_path)
+    told = service.live.snapshot.index.manifest.figures
+    assert told["nprobe"] > 0
+
+    def figures() -> dict[str, float]:
+        families = text_string_to_metric_families(service.client.get("/metrics").text)
+        return {family.name: family.samples[0].value for family in families if "_index_" in family.name}
+
+    expected = {"recall": told["recall"], "nprobe": told["nprobe"], "customers": N, "updates": 0}
+    assert figures() == {f"kinfolk_index_{name}": value for name, value in expected.items()}
+    publish(tmp_path, seed=1)
+    assert service.live.check()
+    assert figures()["kinfolk_index_nprobe"] == 0, "it is of the snapshot that is served now"
+    service.close()

@@ -72,12 +72,39 @@ def test_similar_customers_are_the_nearest_by_brute_force(service: Service, snap
     assert len(service.get("/v1/customers/17/similar")["similar"]) == 10
 
 
-def test_similar_customers_of_one_segment(service: Service, snapshot: Snapshot) -> None:
-    answer = service.get("/v1/customers/17/similar", k=1000, segment=1)
-    found = {member["customer_id"] for member in answer["similar"]}
-    assert found == set(np.flatnonzero(snapshot.segments.labels == 1).tolist())
-    problem(service.client.get("/v1/customers/17/similar?segment=7"), 404, "no segment 7", "0, 1, 2")
-    assert len(service.get("/v1/customers/17/similar", k=1000)["similar"]) == N - 1
+@pytest.mark.parametrize(
+    ("query", "labels"),
+    [
+        ("segments=1", {1}),
+        ("segment=1", {1}),
+        ("segments=1,-1", {1, -1}),
+        ("segments=0&segments=2", {0, 2}),
+        ("not_segments=0, 2", {1, -1}),
+        ("segments=0,1&not_segments=2", {0, 1}),
+        ("not_segments=-1", {0, 1, 2}),
+        ("segments=", {0, 1, 2, -1}),
+    ],
+)
+def test_similar_customers_of_some_segments(service: Service, snapshot: Snapshot, query: str, labels: set[int]) -> None:
+    answer = service.client.get(f"/v1/customers/17/similar?k=1000&{query}")
+    found = [neighbour["customer_id"] for neighbour in answer.json()["similar"]]
+    assert set(found) == set(np.flatnonzero(np.isin(snapshot.segments.labels, list(labels))).tolist()) - {17}
+    similarity = snapshot.embeddings.vectors[found] @ snapshot.embeddings.vectors[17]
+    assert (np.diff(similarity) <= 1e-6).all(), "the most similar first"
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("segments=7", "segment 7 is not in this snapshot: there are 0, 1, 2 (-1: in no segment)"),
+        ("segment=7", "segment 7 is not"),
+        ("not_segments=-2", "segment -2 is not"),
+        ("segments=1,2&not_segments=2", "segment 2 is both in segments and in not_segments"),
+        ("segments=gold", "query.segments"),
+    ],
+)
+def test_segments_that_cannot_be_asked_for(service: Service, query: str, words: str) -> None:
+    problem(service.client.get(f"/v1/customers/17/similar?{query}"), 422, words)
 
 
 @pytest.mark.parametrize("k", ["0", "-1", "1001", "ten", "1.5", ""])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from configs.errors import KinfolkError, storage_fault
+from configs.errors import InputError, KinfolkError, storage_fault
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -110,6 +110,15 @@ def open_workspace(root: Path) -> "Workspace":
     from store.workspace import Workspace
 
     return Workspace.open(root)
+
+
+def numbers(option: str, text: str) -> tuple[int, ...]:
+    """Whole numbers separated by commas. Raises InputError, naming the option."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return tuple(int(part) for part in parts)
+    except ValueError:
+        raise InputError(f"{option}: {text[:100]!r} is given; whole numbers separated by commas are accepted") from None
 
 
 def print_json(value: Any) -> None:

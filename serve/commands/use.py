@@ -10,6 +10,7 @@ from serve.commands.shared import (
     JsonOption,
     SnapshotOption,
     WorkspaceOption,
+    numbers,
     open_workspace,
     print_json,
     print_table,
@@ -30,18 +31,28 @@ def register(root: typer.Typer) -> None:
 def similar(
     customer: Annotated[str, typer.Argument(help="Customer id.")],
     k: Annotated[int, typer.Option("--k", "-k", metavar="N", min=1, help="How many.")] = 10,
+    segments: Annotated[
+        str, typer.Option(metavar="ID,ID", help="Only customers of these segments; -1: those in none.")
+    ] = "",
+    not_segments: Annotated[
+        str, typer.Option("--not-segments", metavar="ID,ID", help="No customers of these segments.")
+    ] = "",
     workspace: WorkspaceOption = WORKSPACE,
     snapshot: SnapshotOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List the customers most like one."""
-    import numpy as np
-
+    """List the customers most like one, without those who objected to marketing profiling."""
+    from serve.catalogues import open_catalogue
+    from serve.objections import objected_in
     from serve.snapshot import Snapshot
+    from store.objections import Objections
 
-    opened = Snapshot.load(open_workspace(workspace), snapshot)
-    rows, similarity = opened.index.similar(np.array([opened.row(customer)]), k)
-    found = [(int(row), float(value)) for row, value in zip(rows[0], similarity[0], strict=True) if row >= 0]
+    place = open_workspace(workspace)
+    opened = Snapshot.load(place, snapshot)
+    with open_catalogue(place) as catalogue:
+        objected = objected_in(opened, Objections(catalogue))
+    only, never = numbers("--segments", segments), numbers("--not-segments", not_segments)
+    found = list(zip(*opened.neighbours(opened.row(customer), k, only, never, objected), strict=True))
     if json:
         print_json(
             [
