@@ -20,7 +20,7 @@ from store.workspace import Workspace
 
 log = structlog.get_logger("kinfolk.serve")
 SWITCH_SECONDS = 0.0005
-"""How long a thread may keep the interpreter from the others; with Python's own 5 ms a search holds up other answers."""
+"""How long a thread may keep the interpreter from the others; with Python's own 5 ms a search holds up answers."""
 
 
 def serve(
