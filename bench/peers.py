@@ -122,7 +122,7 @@ def lancedb_index(kind: str) -> Callable[[np.ndarray, Path, int], Built]:
             asked = asked.ef(max(width, refined * k)) if kind == "IVF_HNSW_SQ" else asked.nprobes(width)
             return asked.refine_factor(refined).to_arrow()["id"].to_numpy()
 
-        factors = (1, 2) if kind == "IVF_HNSW_SQ" else (2, 5, 10)
+        factors = (1, 2) if kind == "IVF_HNSW_SQ" else (5, 20, 50)
         searches = {f"refine_factor {factor}": partial(search, factor) for factor in factors}
         if kind == "IVF_HNSW_SQ":
             return Built(searches, size_of(folder), 4096, narrowest=1)

@@ -9,7 +9,6 @@ import numpy.typing as npt
 from configs.progress import Advance
 from index.config import IndexConfig
 from index.search import SPARE, Floats, Rows, probing, rank, scan
-from store.threads import use_faiss
 
 PIECE = 1 << 16
 """Vectors added at once, so that memory stays bounded by the codes."""
@@ -20,7 +19,6 @@ def build_inverted(vectors: Floats, config: IndexConfig, advance: Advance) -> An
 
     The same vectors, seed and number of threads give the same bytes.
     """
-    use_faiss()
     n, width = vectors.shape
     lists = cells(n, config)
     inverted: Any = faiss.index_factory(width, f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)

@@ -11,6 +11,7 @@ from index.config import IndexConfig
 from index.search import SearchIndex
 from index.update import LEAST_KEPT, built, changes, limit, update_inverted, usable
 from store.artifact import key_of, stands
+from store.threads import use_faiss
 
 
 def run(
@@ -34,6 +35,7 @@ def run(
         return load_index(folder, embeddings, deep=False)
     if embeddings.n_customers <= config.exact_up_to:
         return write_index(folder, key, config, embeddings, None, {"method": "exact", "recall": 1.0})
+    use_faiss()  # before anything else that has threads
     inverted, figures = None, dict[str, Any]()
     if previous is not None:
         inverted, figures = _updated(config, embeddings, previous, progress)

@@ -18,7 +18,6 @@ from embed.artifact import Embeddings
 from index.build import PIECE, cells
 from index.config import IndexConfig
 from index.search import Rows, SearchIndex
-from store.threads import use_faiss
 
 LEAST_KEPT = 0.5
 """Share of the customers whose vectors must not have changed; with fewer, learning the cells anew costs little more."""
@@ -89,7 +88,6 @@ def update_inverted(inverted: Any, found: Changes, embeddings: Embeddings, advan
 
     Memory: the codes once more, n x d bytes. The same inputs and number of threads give the same bytes.
     """
-    use_faiss()
     updated: Any = faiss.clone_index(inverted)
     lists = updated.invlists
     for cell in range(updated.nlist):
