@@ -6,7 +6,9 @@ from pydantic import Field
 
 from configs.reader import Config
 
-ScorerName = Literal["centroid", "prototypes", "mixture", "logistic", "ratio", "logistic+behaviour", "boosting"]
+ScorerName = Literal[
+    "centroid", "prototypes", "mixture", "logistic", "ratio", "network", "logistic+behaviour", "boosting"
+]
 
 
 class IndexConfig(Config):
@@ -37,6 +39,7 @@ class AudienceConfig(Config):
         "mixture",
         "logistic",
         "ratio",
+        "network",
         "logistic+behaviour",
         "boosting",
     )

@@ -12,10 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
+from index.boosting import Boosting
 from index.config import AudienceConfig, ScorerName
 from index.inputs import Inputs, View
+from index.logistic import Logistic
+from index.network import Network
 from index.request import Pool, Rows
-from index.scorers import Boosting, Centroid, Floats, Logistic, Mixture, Prototypes, Ratio, Scorer
+from index.scorers import Centroid, Floats, Mixture, Others, Prototypes, Ratio, Scorer
 
 Doubles = npt.NDArray[np.float64]
 
@@ -37,6 +40,7 @@ def entrants(config: AudienceConfig, inputs: Inputs, seeds: int) -> dict[ScorerN
         # a prior of fixed strength weighs less the more seeds there are
         "logistic": (Logistic(penalty=max(1e-3, 15.0 / seeds)), "embedding"),
         "ratio": (Ratio(), "embedding"),
+        "network": (Network(), "embedding"),
         "logistic+behaviour": (Logistic(penalty=max(2e-3, 50.0 / seeds)), both),
         "boosting": (Boosting(), both),
     }
@@ -85,18 +89,17 @@ def compete(inputs: Inputs, pool: Pool, config: AudienceConfig, seed: int) -> Co
     field = entrants(config, inputs, m - m // folds)
     outranked, of_seeds = np.empty((len(field), m)), np.empty((len(field), m))
     of_others: list[Floats] = []
-    for number, (fit_rows, ranked_rows) in enumerate(splits):
+    seeds_of = {view: inputs.take(pool.seeds, view) for _, view in field.values()}
+    views: dict[View, tuple[Others, Floats]] = {}
+    for number, split in enumerate(splits):
         held = fold == number
-        normal = np.empty((len(field), len(ranked_rows)), dtype=np.float32)
-        views: dict[View, tuple[Floats, Floats, Floats]] = {}
+        normal = np.empty((len(field), len(split[1])), dtype=np.float32)
+        if number and split is not splits[number - 1]:
+            views.clear()
         for at, (name, (scorer, view)) in enumerate(field.items()):
             if view not in views:
-                views[view] = (
-                    inputs.take(pool.seeds, view),
-                    inputs.take(fit_rows, view),
-                    inputs.take(ranked_rows, view),
-                )
-            seeds, fitted, ranked = views[view]
+                views[view] = Others(inputs.take(split[0], view)), inputs.take(split[1], view)
+            seeds, (fitted, ranked) = seeds_of[view], views[view]
             score = scorer.fit(seeds[~held], fitted, fit_rng(seed, name))
             others, mine = score(ranked), score(seeds[held])
             outranked[at, held] = share_above(others, mine)

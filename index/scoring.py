@@ -8,7 +8,7 @@ from index.config import AudienceConfig, ScorerName
 from index.contest import NormalScale, entrants, fit_rng
 from index.inputs import Floats, Inputs, Rows, View
 from index.request import Pool
-from index.scorers import Linear, Scoring
+from index.scorers import Linear, Others, Scoring
 
 
 def score_everybody(
@@ -20,9 +20,10 @@ def score_everybody(
     fitted = np.sort(rng.choice(others, min(len(others), config.fit_rows), replace=False))
     field = entrants(config, inputs, len(pool.seeds))
     by_view: dict[View, dict[str, Scoring]] = {"embedding": {"": centroid(inputs.take(pool.seeds, "embedding"))}}
+    others_of = {view: Others(inputs.take(fitted, view)) for view in {field[name][1] for name in chosen}}
     for name in chosen:
         scorer, view = field[name]
-        scoring = scorer.fit(inputs.take(pool.seeds, view), inputs.take(fitted, view), fit_rng(seed, name))
+        scoring = scorer.fit(inputs.take(pool.seeds, view), others_of[view], fit_rng(seed, name))
         by_view.setdefault(view, {})[name] = scoring
     raw = {name: np.empty(inputs.n, dtype=np.float32) for scorings in by_view.values() for name in scorings}
     for view, scorings in by_view.items():
