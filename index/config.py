@@ -7,7 +7,15 @@ from pydantic import Field
 from configs.reader import Config
 
 ScorerName = Literal[
-    "centroid", "prototypes", "mixture", "logistic", "ratio", "network", "logistic+behaviour", "boosting"
+    "centroid",
+    "prototypes",
+    "mixture",
+    "logistic",
+    "ratio",
+    "network",
+    "logistic+behaviour",
+    "network+behaviour",
+    "boosting",
 ]
 
 
@@ -41,6 +49,7 @@ class AudienceConfig(Config):
         "ratio",
         "network",
         "logistic+behaviour",
+        "network+behaviour",
         "boosting",
     )
     """Ways of scoring that compete; the best in cross-validation, or a blend of the best, is used."""

@@ -19,6 +19,7 @@ from index.logistic import Logistic
 from index.network import Network
 from index.request import Pool, Rows
 from index.scorers import Centroid, Floats, Mixture, Others, Prototypes, Ratio, Scorer
+from index.screening import Screened
 
 Doubles = npt.NDArray[np.float64]
 
@@ -41,10 +42,11 @@ def entrants(config: AudienceConfig, inputs: Inputs, seeds: int) -> dict[ScorerN
         "logistic": (Logistic(penalty=max(1e-3, 15.0 / seeds)), "embedding"),
         "ratio": (Ratio(), "embedding"),
         "network": (Network(), "embedding"),
-        "logistic+behaviour": (Logistic(penalty=max(2e-3, 50.0 / seeds)), both),
-        "boosting": (Boosting(), both),
+        "logistic+behaviour": (Screened(Logistic(penalty=max(2e-3, 50.0 / seeds)), 256, 5000), both),
+        "network+behaviour": (Screened(Network(), 128, 5000), both),
+        "boosting": (Screened(Boosting(), 96, 2000), both),
     }
-    unable = {"logistic+behaviour"} if inputs.behaviour is None else set()
+    unable = {"logistic+behaviour", "network+behaviour"} if inputs.behaviour is None else set()
     if inputs.n > config.boosting_rows:
         unable.add("boosting")
     return {name: field[name] for name in dict.fromkeys(config.scorers) if name not in unable}

@@ -36,17 +36,15 @@ class Logistic:
             weights = solve_triangular(root, turned, lower=True, trans="T")
             single, intercept = weights[:p].astype(np.float32), weights[p]
             of_near, of_far = near @ single + intercept, far @ single + intercept
-            value = (
-                SEED_WEIGHT * np.logaddexp(0.0, -of_near).mean() + (1 - SEED_WEIGHT) * np.logaddexp(0.0, of_far).mean()
-            )
+            missed, caught = np.logaddexp(0.0, -of_near).mean(), np.logaddexp(0.0, of_far).mean()
+            value = SEED_WEIGHT * missed + (1 - SEED_WEIGHT) * caught + 0.5 * float((ridge * weights**2).sum())
             pull = (-SEED_WEIGHT / m * expit(-of_near)).astype(np.float32)
             push = ((1 - SEED_WEIGHT) / u * expit(of_far)).astype(np.float32)
             slope = np.r_[near.T @ pull + far.T @ push, pull.sum() + push.sum()] + ridge * weights
             return float(value), solve_triangular(root, slope, lower=True)
 
-        found = minimize(
-            loss, np.zeros(p + 1), jac=True, method="L-BFGS-B", options={"maxiter": self.steps, "gtol": 1e-4}
-        )
+        options = {"maxiter": self.steps, "gtol": 1e-4}
+        found = minimize(loss, np.zeros(p + 1), jac=True, method="L-BFGS-B", options=options)
         weights = solve_triangular(root, found.x, lower=True, trans="T")[:p]
         return Linear((weights * scale).astype(np.float32))
 

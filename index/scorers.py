@@ -6,7 +6,8 @@ and so by the probability of being a positive (Elkan and Noto, "Learning classif
 unlabeled data", KDD 2008).
 
 Shapes: m seeds, u others, p inputs. `fit(seeds [m, p], others, rng)` gives a scoring: rows [r, p] -> scores [r].
-Those who learn step by step have files of their own: `logistic.py`, `network.py`, `boosting.py`.
+Those who learn step by step have files of their own: `logistic.py`, `network.py`, `boosting.py`; `screening.py` gives
+them fewer inputs.
 """
 
 from collections.abc import Callable
@@ -37,6 +38,12 @@ class Others:
     def mean(self) -> Floats:
         """float32 [p]"""
         return np.asarray(self.rows.mean(axis=0, dtype=np.float64), dtype=np.float32)
+
+    @cached_property
+    def deviation(self) -> Floats:
+        """float32 [p]: standard deviations."""
+        centred = self.rows - self.mean
+        return np.asarray(np.sqrt(np.einsum("up,up->p", centred, centred) / np.float32(len(centred))))
 
     @cached_property
     def covariance(self) -> Doubles:
