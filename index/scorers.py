@@ -192,36 +192,42 @@ def log_sum_exp(values: Floats) -> Floats:
 def kmeans(
     rows: Floats, most: int, rows_per_centre: int, rng: np.random.Generator, starts: int = 6
 ) -> tuple[Floats, Doubles]:
-    """The best of several runs of Lloyd's k-means: centres [k, p] and their sizes [k].
+    """Lloyd's k-means from the most promising of several starts: centres [k, p] and their sizes [k].
 
-    k grows with the rows up to `most`. One run alone ends where chance led it, and held-out seeds would then judge
+    k grows with the rows up to `most`. One start alone ends where chance led it, and held-out seeds would then judge
     another solution than the one that is used.
     """
     k = max(1, min(most, len(rows) // rows_per_centre))
-    runs = [_lloyd(rows, k, rng) for _ in range(starts if k > 1 else 1)]
-    _, centres, sizes = min(runs, key=lambda run: run[0])
+    begun = [_lloyd(rows, _start(rows, k, rng), 4) for _ in range(starts if k > 1 else 1)]
+    _, centres, sizes = _lloyd(rows, min(begun, key=lambda run: run[0])[1], 15)
     return centres[sizes > 0], sizes[sizes > 0]
 
 
-def _lloyd(rows: Floats, k: int, rng: np.random.Generator, steps: int = 15) -> tuple[float, Floats, Doubles]:
-    """Sum of squared distances, centres and sizes after `steps` from a k-means++ start (Arthur, Vassilvitskii 2007)."""
+def _start(rows: Floats, k: int, rng: np.random.Generator) -> Floats:
+    """Up to k rows far apart (k-means++: Arthur, Vassilvitskii, SODA 2007)."""
     chosen = [int(rng.integers(len(rows)))]
     nearest = distances(rows, rows[chosen])[:, 0].astype(np.float64)
     while len(chosen) < k and nearest.sum() > 0:
         chosen.append(int(rng.choice(len(rows), p=nearest / nearest.sum())))
         nearest = np.minimum(nearest, distances(rows, rows[chosen[-1:]])[:, 0])
-    centres = rows[chosen].copy()
-    for _ in range(steps):
-        member = np.argmin(distances(rows, centres), axis=1)
+    return rows[chosen]
+
+
+def _lloyd(rows: Floats, centres: Floats, steps: int) -> tuple[float, Floats, Doubles]:
+    """After at most `steps`: the squared distances' sum, less a constant; the centres; their sizes."""
+    member = np.full(len(rows), -1)
+    for step in range(steps + 1):
+        # squared distances to the centres, less each row's own square
+        apart = np.einsum("kp,kp->k", centres, centres) - 2.0 * (rows @ centres.T)
+        before, member = member, np.argmin(apart, axis=1)
         sizes = np.bincount(member, minlength=len(centres)).astype(np.float64)
+        if step == steps or np.array_equal(member, before):
+            break
         indicator = np.zeros((len(centres), len(rows)), dtype=np.float32)
         indicator[member, np.arange(len(rows))] = 1.0
         moved = (indicator @ rows) / np.maximum(sizes, 1)[:, None].astype(np.float32)
         centres = np.where(sizes[:, None] > 0, moved, centres)
-    apart = distances(rows, centres)
-    member = np.argmin(apart, axis=1)
-    sizes = np.bincount(member, minlength=len(centres)).astype(np.float64)
-    return float(apart.min(axis=1).sum(dtype=np.float64)), np.asarray(centres), sizes
+    return float(apart.min(axis=1).sum(dtype=np.float64)), centres, sizes
 
 
 def prototypes(seeds: Floats, rng: np.random.Generator, most: int = 3, seeds_per_prototype: int = 20) -> Rows:
