@@ -27,8 +27,11 @@ FEW = 150
 """Seeds up to which twice as many folds are made."""
 SCARCE = 10
 """Customers who are not seeds, per fold, below which they are not split."""
-BLENDED = 3
+BLENDED = 5
 """Scorers in a blend, at most."""
+BEHIND = 4.0
+"""Standard errors of the difference by which a scorer must be behind the best to be left out of the blend: scorers that
+seeds can hardly tell apart do better together than any of them alone (docs/research-log.md)."""
 
 
 def entrants(config: AudienceConfig, inputs: Inputs, seeds: int) -> dict[ScorerName, tuple[Scorer, View]]:
@@ -184,7 +187,7 @@ def merit(outranked: Doubles, share: float, weights: Doubles) -> Doubles:
 
 
 def choose(outranked: Doubles, share: float, weights: Doubles) -> list[tuple[int, ...]]:
-    """For each row of weights [b, m]: the best scorer and up to two not clearly worse (two standard errors)."""
+    """For each row of weights [b, m]: the best scorer and up to four not clearly worse."""
     value = 1.0 - outranked + (outranked <= share)
     merits = merit(outranked, share, weights)
     spread = (value[:, None, :] - value[None, :, :]).std(axis=2) / np.sqrt(value.shape[1])  # [s, s]
@@ -192,5 +195,5 @@ def choose(outranked: Doubles, share: float, weights: Doubles) -> list[tuple[int
     picks = []
     for row, ranked in zip(merits, order, strict=True):
         best = ranked[0]
-        picks.append(tuple(sorted(int(s) for s in ranked if row[best] - row[s] <= 2.0 * spread[best, s])))
+        picks.append(tuple(sorted(int(s) for s in ranked if row[best] - row[s] <= BEHIND * spread[best, s])))
     return picks
