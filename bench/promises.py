@@ -1,9 +1,10 @@
-"""Do audiences keep their promise? `python -m bench.promises [--customers N] [--days D] [--requests R]`.
+"""Do audiences keep their promise? `python -m bench.promises [--customers N] [--days D] [--requests R] [--table]`.
 
 On a simulated bank, whose customers' true personas are known: requests with 25 to 5,000 seeds drawn from one persona
 (pure), from two or three (mixed), from personas with 30 % of random customers among them (noisy), and at random. Prints
 one JSON line: by kind, the recall at the true size, of the blend that is used and of every scorer alone; how often the
-intervals of expected recall and lift held the truth; how often random seeds were recognised, and others doubted.
+intervals of expected recall and lift held the truth; how often it was said that seeds have nothing in common, which is
+right for random ones alone. With `--table` the same as a table, recall by kind and scorer first.
 
 The truth of a request is the recall over where its seeds came from: with 30 % random seeds, 30 % of that is everybody.
 """
@@ -11,7 +12,7 @@ The truth of a request is the recall over where its seeds came from: with 30 % r
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,15 @@ from typing import Any
 import numpy as np
 
 from bench.line import bank_line, options
+from bench.measure import measured
 from bench.personas import true_personas
-from index.audience import build_audience
+from index.audience import NOTHING_IN_COMMON, build_audience
 from index.config import AudienceConfig, ScorerName
 from index.contest import entrants
 from index.inputs import Inputs
 from index.pool import resolve
 from index.request import AudienceRequest
-from index.scoring import score_everybody
+from index.scoring import score_each
 from serve.snapshot import Snapshot
 from store.threads import set_threads
 
@@ -64,6 +66,7 @@ def main() -> None:
     parser = options(__doc__)
     parser.set_defaults(customers=20_000, days=120)
     parser.add_argument("--requests", type=int, default=200)
+    parser.add_argument("--table", action="store_true", help="print Markdown instead of JSON")
     given = parser.parse_args()
     set_threads(given.threads)
     with tempfile.TemporaryDirectory() as scratch:
@@ -73,7 +76,8 @@ def main() -> None:
         snapshot = Snapshot.load(workspace, line.snapshot)
         personas = np.array(true_personas(truth, snapshot.embeddings.customers))
         results = [judged(case, snapshot, number) for number, case in cases(personas, given.requests, given.seed)]
-    print(json.dumps({"stage": "promises", "customers": len(personas), **summed(results)}))
+    figures = summed(results)
+    print(table(figures) if given.table else json.dumps({"stage": "promises", "customers": len(personas), **figures}))
 
 
 def cases(personas: np.ndarray, requests: int, seed: int) -> Iterator[tuple[int, Case]]:
@@ -101,7 +105,8 @@ def judged(case: Case, snapshot: Snapshot, number: int) -> dict[str, Any]:
     ids = snapshot.embeddings.customers.gather(case.seeds).to_list()
     request = AudienceRequest(seeds=tuple(ids), size=case.size, seed=number)
     config = AudienceConfig()
-    audience = build_audience(request, snapshot.embeddings, snapshot.behaviour, config)
+    with measured() as cost:
+        audience = build_audience(request, snapshot.embeddings, snapshot.behaviour, config)
     truth, report = case.recall(audience.members), audience.report
     reach = case.size / (snapshot.n_customers - len(case.seeds))
     return {
@@ -112,7 +117,8 @@ def judged(case: Case, snapshot: Snapshot, number: int) -> dict[str, Any]:
         "expected": report.recall.value,
         "recall_held": report.recall.low <= truth <= report.recall.high,
         "lift_held": report.lift.low <= truth / reach <= report.lift.high,
-        "doubted": bool(report.warnings),
+        "doubted": NOTHING_IN_COMMON in report.warnings,
+        "seconds": cost.wall_s,
     }
 
 
@@ -122,8 +128,8 @@ def alone(case: Case, snapshot: Snapshot, request: AudienceRequest, config: Audi
     everybody = np.sort(np.random.default_rng(0).choice(snapshot.n_customers, min(snapshot.n_customers, 20_000), False))
     inputs = Inputs.of(snapshot.embeddings, snapshot.behaviour, everybody)
     found = {}
-    for name in entrants(config, inputs, len(pool.seeds)):
-        scores, _ = score_everybody(inputs, pool, config, [name], request.seed)
+    raw, _ = score_each(inputs, pool, config, list(entrants(config, inputs, len(pool.seeds))), request.seed)
+    for name, scores in raw.items():
         order = np.argsort(-scores, kind="stable")
         found[name] = case.recall(order[pool.eligible[order]][: case.size])
     return found
@@ -152,7 +158,31 @@ def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "recall_held": mean([row["recall_held"] for row in rows]),
         "lift_held": mean([row["lift_held"] for row in rows]),
         "doubted": mean([row["doubted"] for row in rows]),
+        "seconds": mean([row["seconds"] for row in rows]),
     }
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The figures as a table in Markdown: a column for every group of requests."""
+    groups = {name: group for name, group in figures.items() if name != "requests"}
+    best = max(groups["all but random"]["alone"].values())
+    rows = [["", *groups], ["---"] * (len(groups) + 1), ["requests", *(str(g["requests"]) for g in groups.values())]]
+    rows.append(["recall of the blend", *_column(groups, lambda g: g["recall"])])
+    for name in groups["all but random"]["alone"]:
+        label = f"{name} alone" + (", the best" if groups["all but random"]["alone"][name] == best else "")
+        rows.append([label, *_column(groups, lambda g, name=name: g["alone"][name])])
+    for label, key in (
+        ("expected recall", "expected"),
+        ("interval of recall held", "recall_held"),
+        ("interval of lift held", "lift_held"),
+        ("said to have nothing in common", "doubted"),
+    ):
+        rows.append([label, *_column(groups, lambda g, key=key: g[key])])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _column(groups: dict[str, dict[str, Any]], figure: Callable[[dict[str, Any]], float]) -> list[str]:
+    return [f"{figure(group):.3f}".removeprefix("0") for group in groups.values()]
 
 
 if __name__ == "__main__":

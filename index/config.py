@@ -6,7 +6,17 @@ from pydantic import Field
 
 from configs.reader import Config
 
-ScorerName = Literal["centroid", "prototypes", "mixture", "logistic", "ratio", "logistic+behaviour", "boosting"]
+ScorerName = Literal[
+    "centroid",
+    "prototypes",
+    "mixture",
+    "logistic",
+    "ratio",
+    "network",
+    "logistic+behaviour",
+    "network+behaviour",
+    "boosting",
+]
 
 
 class IndexConfig(Config):
@@ -39,7 +49,9 @@ class AudienceConfig(Config):
         "mixture",
         "logistic",
         "ratio",
+        "network",
         "logistic+behaviour",
+        "network+behaviour",
         "boosting",
     )
     """Ways of scoring that compete; the best in cross-validation, or a blend of the best, is used."""

@@ -12,11 +12,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
+from index.boosting import Boosting
 from index.config import AudienceConfig, ScorerName
 from index.inputs import Inputs, View
+from index.logistic import Logistic
+from index.network import Network
 from index.pool import Pool
 from index.request import Rows
-from index.scorers import Boosting, Centroid, Floats, Logistic, Mixture, Prototypes, Ratio, Scorer
+from index.scorers import Centroid, Floats, Mixture, Others, Prototypes, Ratio, Scorer
+from index.screening import Screened
 
 Doubles = npt.NDArray[np.float64]
 
@@ -24,8 +28,11 @@ FEW = 150
 """Seeds up to which twice as many folds are made."""
 SCARCE = 10
 """Customers who are not seeds, per fold, below which they are not split."""
-BLENDED = 3
+BLENDED = 5
 """Scorers in a blend, at most."""
+BEHIND = 4.0
+"""Standard errors of the difference by which a scorer must be behind the best to be left out of the blend: scorers that
+seeds can hardly tell apart do better together than any of them alone (docs/research-log.md)."""
 
 
 def entrants(config: AudienceConfig, inputs: Inputs, seeds: int) -> dict[ScorerName, tuple[Scorer, View]]:
@@ -38,10 +45,12 @@ def entrants(config: AudienceConfig, inputs: Inputs, seeds: int) -> dict[ScorerN
         # a prior of fixed strength weighs less the more seeds there are
         "logistic": (Logistic(penalty=max(1e-3, 15.0 / seeds)), "embedding"),
         "ratio": (Ratio(), "embedding"),
-        "logistic+behaviour": (Logistic(penalty=max(2e-3, 50.0 / seeds)), both),
-        "boosting": (Boosting(), both),
+        "network": (Network(), "embedding"),
+        "logistic+behaviour": (Screened(Logistic(penalty=max(2e-3, 50.0 / seeds)), 256, 5000), both),
+        "network+behaviour": (Screened(Network(), 128, 5000), both),
+        "boosting": (Screened(Boosting(), 96, 2000), both),
     }
-    unable = {"logistic+behaviour"} if inputs.behaviour is None else set()
+    unable = {"logistic+behaviour", "network+behaviour"} if inputs.behaviour is None else set()
     if inputs.n > config.boosting_rows:
         unable.add("boosting")
     return {name: field[name] for name in dict.fromkeys(config.scorers) if name not in unable}
@@ -86,18 +95,17 @@ def compete(inputs: Inputs, pool: Pool, config: AudienceConfig, seed: int) -> Co
     field = entrants(config, inputs, m - m // folds)
     outranked, of_seeds = np.empty((len(field), m)), np.empty((len(field), m))
     of_others: list[Floats] = []
-    for number, (fit_rows, ranked_rows) in enumerate(splits):
+    seeds_of = {view: inputs.take(pool.seeds, view) for _, view in field.values()}
+    views: dict[View, tuple[Others, Floats]] = {}
+    for number, split in enumerate(splits):
         held = fold == number
-        normal = np.empty((len(field), len(ranked_rows)), dtype=np.float32)
-        views: dict[View, tuple[Floats, Floats, Floats]] = {}
+        normal = np.empty((len(field), len(split[1])), dtype=np.float32)
+        if number and split is not splits[number - 1]:
+            views.clear()
         for at, (name, (scorer, view)) in enumerate(field.items()):
             if view not in views:
-                views[view] = (
-                    inputs.take(pool.seeds, view),
-                    inputs.take(fit_rows, view),
-                    inputs.take(ranked_rows, view),
-                )
-            seeds, fitted, ranked = views[view]
+                views[view] = Others(inputs.take(split[0], view)), inputs.take(split[1], view)
+            seeds, (fitted, ranked) = seeds_of[view], views[view]
             score = scorer.fit(seeds[~held], fitted, fit_rng(seed, name))
             others, mine = score(ranked), score(seeds[held])
             outranked[at, held] = share_above(others, mine)
@@ -180,7 +188,7 @@ def merit(outranked: Doubles, share: float, weights: Doubles) -> Doubles:
 
 
 def choose(outranked: Doubles, share: float, weights: Doubles) -> list[tuple[int, ...]]:
-    """For each row of weights [b, m]: the best scorer and up to two not clearly worse (two standard errors)."""
+    """For each row of weights [b, m]: the best scorer and up to four not clearly worse."""
     value = 1.0 - outranked + (outranked <= share)
     merits = merit(outranked, share, weights)
     spread = (value[:, None, :] - value[None, :, :]).std(axis=2) / np.sqrt(value.shape[1])  # [s, s]
@@ -188,5 +196,5 @@ def choose(outranked: Doubles, share: float, weights: Doubles) -> list[tuple[int
     picks = []
     for row, ranked in zip(merits, order, strict=True):
         best = ranked[0]
-        picks.append(tuple(sorted(int(s) for s in ranked if row[best] - row[s] <= 2.0 * spread[best, s])))
+        picks.append(tuple(sorted(int(s) for s in ranked if row[best] - row[s] <= BEHIND * spread[best, s])))
     return picks

@@ -8,34 +8,58 @@ from index.config import AudienceConfig, ScorerName
 from index.contest import NormalScale, entrants, fit_rng
 from index.inputs import Floats, Inputs, Rows, View
 from index.pool import Pool
-from index.scorers import Linear, Scoring
+from index.scorers import Linear, Others, Scoring
 
 
 def score_everybody(
     inputs: Inputs, pool: Pool, config: AudienceConfig, chosen: Sequence[ScorerName], seed: int
 ) -> tuple[Floats, Floats]:
-    """Scores [n]: the `chosen` scorers, fitted on all seeds, blended; and cosine similarity [n] to the centroid."""
+    """Scores [n]: the `chosen` scorers, fitted on all seeds, blended; and cosine similarity [n] to the centroid.
+
+    Customers who objected score -inf, and play no part in the others' scores.
+    """
+    raw, similarity = score_each(inputs, pool, config, chosen, seed)
+    if len(pool.present) == inputs.n:
+        return blend([raw[name] for name in chosen]), similarity
+    scores = np.full(inputs.n, -np.inf, dtype=np.float32)
+    scores[pool.present] = blend([raw[name][pool.present] for name in chosen])
+    return scores, similarity
+
+
+def score_each(
+    inputs: Inputs, pool: Pool, config: AudienceConfig, chosen: Sequence[ScorerName], seed: int
+) -> tuple[dict[ScorerName, Floats], Floats]:
+    """Scores [n] of each of the `chosen` scorers, each on its own scale; and cosine similarity [n] to the centroid."""
     rng = np.random.default_rng([seed, 4])
     others = pool.others
     fitted = np.sort(rng.choice(others, min(len(others), config.fit_rows), replace=False))
     field = entrants(config, inputs, len(pool.seeds))
-    by_view: dict[View, dict[str, Scoring]] = {"embedding": {"": centroid(inputs.take(pool.seeds, "embedding"))}}
+    seeds = {view: inputs.take(pool.seeds, view) for view in {"embedding", *(field[name][1] for name in chosen)}}
+    fitted_rows = {view: Others(inputs.take(fitted, view)) for view in {field[name][1] for name in chosen}}
+    scorings: dict[View, dict[ScorerName, Scoring]] = {"embedding": {}}
     for name in chosen:
         scorer, view = field[name]
-        scoring = scorer.fit(inputs.take(pool.seeds, view), inputs.take(fitted, view), fit_rng(seed, name))
-        by_view.setdefault(view, {})[name] = scoring
-    raw = {name: np.empty(inputs.n, dtype=np.float32) for scorings in by_view.values() for name in scorings}
-    for view, scorings in by_view.items():
+        scorings.setdefault(view, {})[name] = scorer.fit(seeds[view], fitted_rows[view], fit_rng(seed, name))
+    alike = centroid(seeds["embedding"])
+    raw = {name: np.empty(inputs.n, dtype=np.float32) for name in chosen}
+    similarity = np.empty(inputs.n, dtype=np.float32)
+    for view, of_view in scorings.items():
         for part, rows in inputs.pieces(view):
-            for label, scoring in scorings.items():
-                raw[label][part] = scoring(rows)
-    similarity = raw.pop("")
+            for name, scoring in of_view.items():
+                raw[name][part] = scoring(rows)
+            if view == "embedding":
+                similarity[part] = alike(rows)
+    return raw, similarity
+
+
+def blend(raw: Sequence[Floats]) -> Floats:
+    """One score [n] from several: the sum of their normal scores."""
     if len(raw) == 1:
-        return raw[chosen[0]], similarity
-    blend = np.zeros(inputs.n, dtype=np.float64)
-    for name in chosen:
-        blend += NormalScale.of(raw[name])(raw[name])
-    return blend.astype(np.float32), similarity
+        return raw[0]
+    total = np.zeros(len(raw[0]), dtype=np.float64)
+    for scores in raw:
+        total += NormalScale.of(scores)(scores)
+    return total.astype(np.float32)
 
 
 def centroid(seeds: Floats) -> Scoring:

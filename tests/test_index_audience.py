@@ -11,6 +11,7 @@ from embedded import write_embeddings
 from configs.errors import InputError
 from index.audience import NOTHING_IN_COMMON, build_audience
 from index.config import AudienceConfig
+from index.contest import BLENDED
 from index.eligibility import Context
 from index.request import AudienceRequest
 
@@ -65,7 +66,7 @@ def test_the_answer_is_whole_and_consistent(folder: Path) -> None:
     assert report.curve[0].similarity > report.curve[-1].similarity
     assert report.similarity_of_seeds > report.similarity_of_everybody
     assert {s.name for s in report.scorers} == {"centroid", "mixture", "logistic", "ratio"}
-    assert 1 <= sum(s.used for s in report.scorers) <= 3
+    assert 1 <= sum(s.used for s in report.scorers) <= BLENDED
     table = audience.member_table()
     assert table.columns == ["customer_id", "score", "rank", "reasons"]
     assert table["rank"].to_list() == list(range(1, 401))

@@ -112,7 +112,8 @@ def test_the_audience_is_that_of_a_population_without_those_who_objected(folder:
     # whatever the vectors of those who objected are, nothing changes
     given = embedded(folder, 0)
     vectors = np.array(given.vectors)
-    vectors[objected] = vectors[rng.permutation(np.flatnonzero(objected))]
+    drawn_anew = rng.normal(size=(int(objected.sum()), vectors.shape[1]))
+    vectors[objected] = drawn_anew / np.linalg.norm(drawn_anew, axis=1, keepdims=True)
     moved = type(given)(given.folder, given.manifest, given.customers, vectors, given.histories, given.states)
     other = build_audience(request(seeds, 300), moved, None, QUICK, Context(objected=objected))
     np.testing.assert_array_equal(audience.members, other.members)
