@@ -91,7 +91,7 @@ def compete(inputs: Inputs, pool: Pool, config: AudienceConfig, seed: int) -> Co
     # the fewer seeds there are, the more a scorer misses those held out
     folds = config.folds if m > FEW else min(2 * config.folds, m)
     fold = rng.permutation(np.arange(m) % folds)
-    splits = split_others(pool, config, folds, rng)
+    splits = split_others(pool, config, folds)
     field = entrants(config, inputs, m - m // folds)
     outranked, of_seeds = np.empty((len(field), m)), np.empty((len(field), m))
     of_others: list[Floats] = []
@@ -115,20 +115,20 @@ def compete(inputs: Inputs, pool: Pool, config: AudienceConfig, seed: int) -> Co
     return Contest(tuple(field), outranked, fold, of_seeds, of_others)
 
 
-def split_others(pool: Pool, config: AudienceConfig, folds: int, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
+def split_others(pool: Pool, config: AudienceConfig, folds: int) -> list[tuple[Rows, Rows]]:
     """For each fold the rows fitted against and the rows ranked, which have none in common.
 
     Ranked ones may be in the audience, since they are who a hidden positive competes with. Where there are
     plenty, one draw serves all folds; where there are not, the others are cross-fitted like the seeds.
     """
-    others = rng.permutation(pool.others)
+    others = pool.drawn
     if len(others) >= config.fit_rows + 2 * config.evaluation_rows:
         fitted, rest = others[: config.fit_rows], others[config.fit_rows :]
         ranked = _eligible(rest, pool)[: config.evaluation_rows]
         return [(np.sort(fitted), np.sort(ranked))] * folds
     if len(others) < SCARCE * folds:  # next to everybody is a seed: too few to be split
         return [(np.sort(others), np.sort(_eligible(others, pool)))] * folds
-    part = np.arange(len(others)) % folds
+    part = np.arange(len(others)) * folds // len(others)
     return [
         (
             np.sort(others[part != number][: config.fit_rows]),

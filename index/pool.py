@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from configs.errors import InputError
@@ -40,6 +41,9 @@ class Pool:
     size: int | None
     """None where the precision decides."""
     counts: SeedCounts
+    lots: npt.NDArray[np.uint64]
+    """uint64 [n]: a number for everybody by their id, by which samples are drawn: one customer more or less hardly
+    changes who else is drawn."""
 
     @property
     def eligible(self) -> Mask:
@@ -62,6 +66,11 @@ class Pool:
     def others(self) -> Rows:
         """Rows that are not seeds and have not objected, ascending."""
         return np.flatnonzero(~self.is_seed & ~self.objected)
+
+    @cached_property
+    def drawn(self) -> Rows:
+        """Rows of the others in the order in which they are drawn."""
+        return np.asarray(self.others[np.argsort(self.lots[self.others], kind="stable")])
 
     @cached_property
     def reachable(self) -> int:
@@ -92,7 +101,7 @@ def resolve(
     standing = eligibility(request, embeddings, seeds, context)
     size = request.size if request.share is None else round(request.share * int(standing.allowed.sum()))
     _check_size(request, config, size, standing, 0 if request.include_seeds else len(seeds))
-    pool = Pool(seeds, standing, objected, size, counts)
+    pool = Pool(seeds, standing, objected, size, counts, lots(embeddings.customers, request.seed))
     if len(pool.others) == 0:
         raise InputError(f"all {len(seeds)} customers are seeds: there is nobody to compare them with")
     return pool
@@ -110,6 +119,18 @@ def _seeds(request: AudienceRequest, embeddings: Embeddings, objected: Mask) -> 
     duplicates = int((rows >= 0).sum()) - len(known) + len(given) - len(unique)
     seeds = known[~objected[known]]
     return seeds, SeedCounts(len(given), duplicates, len(seeds), unmatched, len(known) - len(seeds))
+
+
+def lots(customers: pl.Series, seed: int) -> npt.NDArray[np.uint64]:
+    """uint64 [n]: a pseudo-random number for every customer, by id and seed alone.
+
+    Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014): the mixing of SplitMix64.
+    """
+    ids = customers.to_numpy().view(np.uint64) if customers.dtype == pl.Int64 else customers.hash(0).to_numpy()
+    mixed = ids + np.uint64((0x9E3779B97F4A7C15 * (seed + 1)) % 2**64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return np.asarray(mixed ^ (mixed >> np.uint64(31)))
 
 
 def _check_options(request: AudienceRequest) -> None:

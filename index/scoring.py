@@ -30,9 +30,7 @@ def score_each(
     inputs: Inputs, pool: Pool, config: AudienceConfig, chosen: Sequence[ScorerName], seed: int
 ) -> tuple[dict[ScorerName, Floats], Floats]:
     """Scores [n] of each of the `chosen` scorers, each on its own scale; and cosine similarity [n] to the centroid."""
-    rng = np.random.default_rng([seed, 4])
-    others = pool.others
-    fitted = np.sort(rng.choice(others, min(len(others), config.fit_rows), replace=False))
+    fitted = np.sort(pool.drawn[: config.fit_rows])
     field = entrants(config, inputs, len(pool.seeds))
     seeds = {view: inputs.take(pool.seeds, view) for view in {"embedding", *(field[name][1] for name in chosen)}}
     fitted_rows = {view: Others(inputs.take(fitted, view)) for view in {field[name][1] for name in chosen}}

@@ -10,7 +10,7 @@ from scipy.special import ndtri
 from index.config import AudienceConfig
 from index.contest import BLENDED, NormalScale, choose, compete, share_above
 from index.inputs import Inputs
-from index.request import resolve
+from index.pool import resolve
 
 NAMES = ("centroid", "mixture", "logistic", "network", "logistic+behaviour")
 

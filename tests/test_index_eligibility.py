@@ -11,6 +11,7 @@ from configs.errors import InputError
 from index.attributes import Condition
 from index.audience import build_audience
 from index.eligibility import Context
+from index.pool import lots
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +126,16 @@ def test_too_few_seeds_are_left_when_the_others_objected(folder: Path) -> None:
     objected[seeds[:10]] = True
     with pytest.raises(InputError, match=r"20 of 30 seeds are known customers .* 10 who objected to profiling"):
         build_audience(request(seeds, 200), embedded(folder, 0), None, QUICK, Context(objected=objected))
+
+
+@pytest.mark.parametrize("kind", [pl.Int64, pl.String])
+def test_one_customer_more_or_less_hardly_changes_who_is_drawn(kind: pl.DataType) -> None:
+    ids = pl.Series(np.arange(20_000) * 7 - 5).cast(kind)
+    drawn_of = ids.gather(np.argsort(lots(ids, 3))[:5000])
+    fewer = ids.gather(np.delete(np.arange(20_000), [0, 77, 9999]))
+    again = fewer.gather(np.argsort(lots(fewer, 3))[:5000])
+    assert len(set(drawn_of) & set(again)) >= 4997
+    other = ids.gather(np.argsort(lots(ids, 4))[:5000])
+    assert 1100 < len(set(drawn_of) & set(other)) < 1400  # a quarter, as another draw has
+    # evenly over the ids
+    assert abs(np.isin(ids.to_numpy(), drawn_of.to_numpy())[:10_000].sum() - 2500) < 150
