@@ -21,16 +21,16 @@ from index.contest import Contest, Doubles, choose
 NULL_Z = 2.06
 """Standard errors above one half that the AUROC must reach for the seeds to have something in common (2 %)."""
 NULL_SPREAD = 1.4
-"""Standard error of the AUROC of random seeds, in units of that of independent ranks, 1 / sqrt(12 seeds): held-out seeds
-of one fold are ranked by one fit, so that they err together (measured: docs/research-log.md)."""
+"""Standard error of the AUROC of random seeds, in units of that of independent ranks, 1 / sqrt(12 seeds): held-out
+seeds of one fold are ranked by one fit, so that they err together (measured: docs/research-log.md)."""
 WEAKER = 0.632
 """A bootstrap sample holds this share of the seeds, so that choosing by it flatters more than choosing by all."""
 DESIGN = (1.8, 10.0)
 """How much more the truth varies than independent held-out seeds would, 1.8 + 10 / seeds: the folds share their fits,
 the fewer the seeds the more, and hidden customers are finitely many. Set so that intervals hold in simulation."""
 SUREST = 1000.0
-"""However many the seeds, nothing is promised more precisely than this many independent ones would allow: the folds' fits
-know fewer seeds than the final one, and find some hundredth less. Set as the above."""
+"""However many the seeds, nothing is promised more precisely than this many independent ones would allow: the folds'
+fits know fewer seeds than the final one, and find some hundredth less. Set as the above."""
 
 
 @dataclass(frozen=True)

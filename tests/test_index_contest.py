@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from audience_world import behaviour_of, drawn, embedded, request
 from scipy.special import ndtri
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from index.blas import one_thread
 from index.config import AudienceConfig
 from index.contest import BLENDED, NormalScale, choose, compete, share_above
 from index.inputs import Inputs
@@ -65,3 +67,20 @@ def test_normal_scores_keep_the_order_and_the_ends() -> None:
         normal[order[[0, 9999, -1]]], ndtri((np.array([0, 9999, 19_999]) + 0.5) / 20_000), atol=2e-3
     )
     assert normal.std() == pytest.approx(1.0, abs=0.02)
+
+
+def test_blas_has_one_thread_while_scorers_are_fitted_and_its_own_number_after() -> None:
+    def threads() -> list[int]:
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        first, second = one_thread(), one_thread()
+        first.__enter__()
+        second.__enter__()
+        assert set(threads()) == {1}
+        first.__exit__(None, None, None)
+        assert set(threads()) == {1}
+        second.__exit__(None, None, None)
+        assert threads() == before
+        assert max(before) == 2
