@@ -143,7 +143,8 @@ def summed(results: list[dict[str, Any]]) -> dict[str, Any]:
         if result["kind"] != "random":
             groups[f"{result['seeds']} seeds" if result["seeds"] in SEEDS else "other numbers of seeds"].append(result)
             groups["all but random"].append(result)
-    return {"requests": len(results)} | {name: _figures(rows) for name, rows in groups.items()}
+    order = ["all but random", *KINDS, *(f"{seeds} seeds" for seeds in SEEDS), "other numbers of seeds"]
+    return {"requests": len(results)} | {name: _figures(groups[name]) for name in order if name in groups}
 
 
 def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:

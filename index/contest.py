@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
+from index.blas import one_thread
 from index.boosting import Boosting
 from index.config import AudienceConfig, ScorerName
 from index.inputs import Inputs, View
@@ -84,6 +85,7 @@ class Contest:
         return self._blends[key]
 
 
+@one_thread()
 def compete(inputs: Inputs, pool: Pool, config: AudienceConfig, seed: int) -> Contest:
     """Cross-validate every entrant. Deterministic for a seed; the order in which seeds were given plays no part."""
     rng = np.random.default_rng([seed, 1])

@@ -19,16 +19,19 @@ from index.contest import Contest, Doubles, choose
 NULL_Z = 2.06
 """Standard errors above one half that the AUROC must reach for the seeds to have something in common (2 %)."""
 NULL_SPREAD = 1.4
-"""Standard error of the AUROC of random seeds, in units of that of independent ranks, 1 / sqrt(12 seeds): held-out seeds
-of one fold are ranked by one fit, so that they err together (measured: docs/research-log.md)."""
+"""Standard error of the AUROC of random seeds, in units of that of independent ranks, 1 / sqrt(12 seeds): held-out
+seeds of one fold are ranked by one fit, so that they err together (measured: docs/research-log.md)."""
+FAINT = 0.54
+"""AUROC below which seeds have next to nothing in common, however sure it is that it is above one half: from a thousand
+random seeds chance alone gives .53."""
 WEAKER = 0.632
 """A bootstrap sample holds this share of the seeds, so that choosing by it flatters more than choosing by all."""
 DESIGN = (1.8, 10.0)
 """How much more the truth varies than independent held-out seeds would, 1.8 + 10 / seeds: the folds share their fits,
 the fewer the seeds the more, and hidden customers are finitely many. Set so that intervals hold in simulation."""
 SUREST = 1000.0
-"""However many the seeds, nothing is promised more precisely than this many independent ones would allow: the folds' fits
-know fewer seeds than the final one, and find some hundredth less. Set as the above."""
+"""However many the seeds, nothing is promised more precisely than this many independent ones would allow: the folds'
+fits know fewer seeds than the final one, and find some hundredth less. Set as the above."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,8 @@ def expect(contest: Contest, share: float, config: AudienceConfig, seed: int) ->
     reach = float(ndtri(1 - tail)) * spread
     auroc = Estimate(value, max(value - reach, 0.0), min(value + reach, 1.0))
     # ranks of random seeds are uniform whatever the scorer
-    common = auroc.low > 0.5 and (value - 0.5) * np.sqrt(12 * m) > NULL_Z * NULL_SPREAD
+    chance = NULL_Z * NULL_SPREAD / np.sqrt(12 * m)
+    common = auroc.low > 0.5 and value > max(0.5 + chance, FAINT)
     results = tuple(
         ScorerResult(name, float(np.mean(1 - row)), float(np.mean(row <= share)), at in chosen)
         for at, (name, row) in enumerate(zip(contest.names, contest.outranked, strict=True))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from index.blas import one_thread
 from index.config import AudienceConfig, ScorerName
 from index.contest import NormalScale, entrants, fit_rng
 from index.inputs import Floats, Inputs, Rows, View
@@ -26,6 +27,7 @@ def score_everybody(
     return scores, similarity
 
 
+@one_thread()
 def score_each(
     inputs: Inputs, pool: Pool, config: AudienceConfig, chosen: Sequence[ScorerName], seed: int
 ) -> tuple[dict[ScorerName, Floats], Floats]:

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from audience_world import behaviour_of, drawn, embedded, request
 from scipy.special import ndtri
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from index.blas import one_thread
 from index.config import AudienceConfig
-from index.contest import BLENDED, NormalScale, choose, compete, share_above
+from index.contest import BLENDED, Contest, NormalScale, choose, compete, share_above
+from index.expect import expect
 from index.inputs import Inputs
 from index.pool import resolve
 
@@ -65,3 +68,31 @@ def test_normal_scores_keep_the_order_and_the_ends() -> None:
         normal[order[[0, 9999, -1]]], ndtri((np.array([0, 9999, 19_999]) + 0.5) / 20_000), atol=2e-3
     )
     assert normal.std() == pytest.approx(1.0, abs=0.02)
+
+
+def test_blas_has_one_thread_while_scorers_are_fitted_and_its_own_number_after() -> None:
+    def threads() -> list[int]:
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        first, second = one_thread(), one_thread()
+        first.__enter__()
+        second.__enter__()
+        assert set(threads()) == {1}
+        first.__exit__(None, None, None)
+        assert set(threads()) == {1}
+        second.__exit__(None, None, None)
+        assert threads() == before
+        assert max(before) == 2
+
+
+def test_what_thousands_of_seeds_hardly_share_is_nothing() -> None:
+    """An AUROC of .53 is significant from 4,000 seeds, and yet no more than a random audience would bring."""
+    for auroc, seeds, common in ((0.53, 4000, False), (0.6, 4000, True), (0.6, 30, False), (0.8, 30, True)):
+        ranks = (np.arange(seeds) + 0.5)[None] / seeds  # of random seeds
+        ranks = ranks ** (auroc / (1 - auroc))  # mean 1 - auroc
+        contest = Contest(("centroid",), ranks, np.zeros(seeds, np.int64), ranks, [])
+        expectation = expect(contest, 0.1, AudienceConfig(bootstrap=60), 0)
+        assert expectation.auroc.value == pytest.approx(auroc, abs=0.02)
+        assert expectation.common == common
