@@ -49,22 +49,28 @@ class Inputs:
         """How many customers there are."""
         return len(self.vectors)
 
-    def take(self, rows: Rows | slice, view: View) -> Floats:
-        """float32 [r, p] of some customers."""
+    def take(self, rows: Rows | slice, view: View, columns: Rows | None = None) -> Floats:
+        """float32 [r, p] of some customers; of some `columns`, ascending, alone where these are given."""
         if view == "embedding":
-            return self.vectors[rows]
-        return np.asarray(np.clip((self._both(rows) - self.mean) / self.scale, -CLIP, CLIP), dtype=np.float32)
+            return self.vectors[rows] if columns is None else self.vectors[rows][:, columns]
+        mean, scale = (self.mean, self.scale) if columns is None else (self.mean[columns], self.scale[columns])
+        return np.asarray(np.clip((self._both(rows, columns) - mean) / scale, -CLIP, CLIP), dtype=np.float32)
 
-    def pieces(self, view: View) -> Iterator[tuple[slice, Floats]]:
-        """Everybody, in pieces of bounded size."""
+    def pieces(self, view: View, columns: Rows | None = None) -> Iterator[tuple[slice, Floats]]:
+        """Everybody, in pieces of bounded size; see `take`."""
         for start in range(0, self.n, CHUNK):
             part = slice(start, min(start + CHUNK, self.n))
-            yield part, self.take(part, view)
+            yield part, self.take(part, view, columns)
 
-    def _both(self, rows: Rows | slice) -> Floats:
+    def _both(self, rows: Rows | slice, columns: Rows | None = None) -> Floats:
         assert self.behaviour is not None
-        values = _logged(np.array(self.behaviour[rows], dtype=np.float32), self.heavy)
-        return np.concatenate([self.vectors[rows], values], axis=1)
+        vectors, behaviour, heavy = self.vectors[rows], self.behaviour[rows], self.heavy
+        if columns is not None:
+            width = self.vectors.shape[1]
+            of_behaviour = columns[columns >= width] - width
+            vectors, behaviour = vectors[:, columns[columns < width]], behaviour[:, of_behaviour]
+            heavy = heavy[of_behaviour]
+        return np.concatenate([vectors, _logged(np.array(behaviour, dtype=np.float32), heavy)], axis=1)
 
 
 def logged(behaviour: Behaviour, rows: Rows, columns: Rows) -> Floats:

@@ -26,7 +26,23 @@ class Screened:
         columns = apart(seeds, others, self.inputs)
         some = np.sort(rng.permutation(len(others.rows))[: max(self.against, len(seeds))])
         score = self.scorer.fit(seeds[:, columns], Others(others.rows[np.ix_(some, columns)]), rng)
-        return lambda rows: score(rows[:, columns])
+        return Narrow(columns, score)
+
+
+@dataclass(frozen=True)
+class Narrow:
+    """A scoring that looks at some columns of its rows."""
+
+    columns: Rows
+    """int64: their positions, ascending."""
+    score: Scoring
+
+    def __call__(self, rows: Floats) -> Floats:
+        return self.score(rows[:, self.columns])
+
+    def within(self, kept: Rows) -> "Narrow":
+        """The same scoring of rows that hold the columns `kept`, ascending, alone."""
+        return Narrow(np.searchsorted(kept, self.columns), self.score)
 
 
 def apart(seeds: Floats, others: Others, most: int) -> Rows:

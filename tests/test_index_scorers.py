@@ -6,10 +6,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from index.boosting import Boosting
+from index.inputs import Inputs
 from index.logistic import Logistic
 from index.network import Network
 from index.scorers import Centroid, Linear, Mixture, Others, Prototypes, Ratio, Scorer
-from index.screening import Screened, apart
+from index.scoring import narrow
+from index.screening import Narrow, Screened, apart
 
 WIDTH = 40
 ALL: dict[str, Scorer] = {
@@ -127,3 +129,26 @@ def test_a_screened_scorer_hears_nothing_of_other_inputs() -> None:
     np.testing.assert_array_equal(scoring(changed), scoring(others))
     changed[:, 0] += 1.0
     assert not np.allclose(scoring(changed), scoring(others))
+
+
+def test_scoring_everybody_by_few_columns_is_scoring_by_all() -> None:
+    rng = np.random.default_rng(0)
+    vectors, behaviour = (rng.normal(size=(500, width)).astype(np.float32) for width in (20, 30))
+    heavy = rng.random(30) < 0.5
+    mean, scale = (rng.random(50).astype(np.float32) + 0.5 for _ in range(2))
+    inputs = Inputs(vectors, behaviour, heavy, mean, scale)
+    whole = inputs.take(slice(0, 500), "both")
+    columns = np.sort(rng.choice(50, 17, replace=False))
+    np.testing.assert_array_equal(inputs.take(slice(0, 500), "both", columns), whole[:, columns])
+    np.testing.assert_array_equal(inputs.take(np.array([3, 77]), "both", columns), whole[[3, 77]][:, columns])
+    scorings = {
+        "boosting": Narrow(columns[::2], lambda rows: rows.sum(axis=1)),
+        "network+behaviour": Narrow(columns[1:9], lambda rows: rows @ np.arange(8, dtype=np.float32)),
+    }
+    kept, narrowed = narrow(scorings)  # type: ignore[arg-type]
+    assert kept is not None
+    assert set(kept) < set(columns.tolist())
+    for name, scoring in scorings.items():
+        np.testing.assert_array_equal(narrowed[name](whole[:, kept]), scoring(whole))  # type: ignore[index]
+    mixed = {**scorings, "centroid": lambda rows: rows[:, 0]}
+    assert narrow(mixed)[0] is None  # type: ignore[arg-type]
