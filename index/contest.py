@@ -146,9 +146,9 @@ def _eligible(rows: Rows, pool: Pool) -> Rows:
     return allowed if len(allowed) >= SCARCE else rows
 
 
-def fit_rng(seed: int, name: str) -> np.random.Generator:
-    """The generator that a scorer is fitted with: its own, so that leaving one scorer out changes no other."""
-    return np.random.default_rng([seed, 2, *name.encode()])
+def fit_rng(seed: int, name: str, number: int = 0) -> np.random.Generator:
+    """The generator of a scorer's fit `number`: its own, so that leaving one scorer out changes no other."""
+    return np.random.default_rng([seed, 2, *name.encode(), *([number] if number else [])])
 
 
 def share_above(others: npt.NDArray[np.floating], mine: npt.NDArray[np.floating]) -> Doubles:

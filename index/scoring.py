@@ -12,6 +12,13 @@ from index.pool import Pool
 from index.scorers import Linear, Others, Scoring
 from index.screening import Narrow
 
+FITS = 4
+"""Fits that are averaged of each scorer that chance has a part in."""
+REPEATED_UP_TO = 200_000
+"""Customers up to which that is done: scoring more of them with every fit takes seconds."""
+WITHOUT_CHANCE = ("centroid", "logistic")
+"""Scorers that are the same however often they are fitted."""
+
 
 def score_everybody(
     inputs: Inputs, pool: Pool, config: AudienceConfig, chosen: Sequence[ScorerName], seed: int
@@ -40,7 +47,10 @@ def score_each(
     scorings: dict[View, dict[ScorerName, Scoring]] = {"embedding": {}}
     for name in chosen:
         scorer, view = field[name]
-        scorings.setdefault(view, {})[name] = scorer.fit(seeds[view], fitted_rows[view], fit_rng(seed, name))
+        fits = FITS if inputs.n <= REPEATED_UP_TO and name not in WITHOUT_CHANCE else 1
+        scorings.setdefault(view, {})[name] = averaged(
+            [scorer.fit(seeds[view], fitted_rows[view], fit_rng(seed, name, number)) for number in range(fits)]
+        )
     alike = centroid(seeds["embedding"])
     raw = {name: np.empty(inputs.n, dtype=np.float32) for name in chosen}
     similarity = np.empty(inputs.n, dtype=np.float32)
@@ -52,6 +62,16 @@ def score_each(
             if view == "embedding":
                 similarity[part] = alike(rows)
     return raw, similarity
+
+
+def averaged(scorings: Sequence[Scoring]) -> Scoring:
+    """The mean of several fits of one scorer, so that less of who is a member is left to chance."""
+    if len(scorings) == 1:
+        return scorings[0]
+    narrow = [scoring for scoring in scorings if isinstance(scoring, Narrow)]
+    if narrow:  # fits of the same seeds screen the same columns
+        return Narrow(narrow[0].columns, averaged([scoring.score for scoring in narrow]))
+    return lambda rows: np.asarray(np.mean([scoring(rows) for scoring in scorings], axis=0), dtype=np.float32)
 
 
 def narrow(scorings: Mapping[ScorerName, Scoring]) -> tuple[Rows | None, Mapping[ScorerName, Scoring]]:

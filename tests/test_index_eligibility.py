@@ -139,3 +139,13 @@ def test_one_customer_more_or_less_hardly_changes_who_is_drawn(kind: pl.DataType
     assert 1100 < len(set(drawn_of) & set(other)) < 1400  # a quarter, as another draw has
     # evenly over the ids
     assert abs(np.isin(ids.to_numpy(), drawn_of.to_numpy())[:10_000].sum() - 2500) < 150
+
+
+def test_a_few_objections_hardly_change_an_audience(folder: Path) -> None:
+    seeds = drawn(0, [0, 5], 120)
+    before = build_audience(request(seeds, 300), embedded(folder, 0), behaviour_of(0))
+    objected = np.zeros(N, bool)
+    objected[before.members[::100]] = True  # three of them
+    after = build_audience(request(seeds, 300), embedded(folder, 0), behaviour_of(0), None, Context(objected=objected))
+    others = np.setdiff1d(before.members, np.flatnonzero(objected))
+    assert len(np.setdiff1d(others, after.members)) <= 15
