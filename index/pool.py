@@ -148,8 +148,6 @@ def _check_options(request: AudienceRequest) -> None:
     if request.spread is not None and (request.nested or request.precision is not None):
         other = "nested" if request.nested else "precision"
         raise InputError(f"spread goes with a size or a share, not with {other}: ask for one of the two")
-    if both := sorted(set(request.segments) & set(request.not_segments)):
-        raise InputError(f"segment {both[0]} is both in segments and in not_segments")
 
 
 def _check_size(

@@ -13,10 +13,11 @@ import numpy.typing as npt
 import polars as pl
 
 from cluster.artifact import SegmentProfile, Segments
-from configs.errors import ArtifactError, InputError, NotFoundError
+from configs.errors import ArtifactError, NotFoundError
 from embed.artifact import Embeddings
 from eventlog.behaviour import Behaviour, load_behaviour
 from index.artifact import load_index
+from index.eligibility import in_segments
 from index.search import SearchIndex
 from store.artifact import MANIFEST, Manifest
 from store.workspace import Workspace
@@ -151,22 +152,8 @@ class Snapshot:
         return order[first:last]
 
     def inside(self, segments: Collection[int], not_segments: Collection[int]) -> npt.NDArray[np.bool_] | None:
-        """bool [n]: who is in one of `segments` (-1: in none; all where none is named) and in none of `not_segments`.
-
-        None where nothing is asked. Raises InputError for a segment that there is not, and for one that is in both.
-        """
-        if not segments and not not_segments:
-            return None
-        if both := sorted(set(segments) & set(not_segments)):
-            raise InputError(f"segment {both[0]} is both in segments and in not_segments")
-        if unknown := sorted({*segments, *not_segments} - {-1, *self._profiles}):
-            there = ", ".join(str(number) for number in sorted(self._profiles)) or "none"
-            raise InputError(f"segment {unknown[0]} is not in this snapshot: there are {there} (-1: in no segment)")
-        # at i + 1, whether members of segment i pass; faster than looking for every label in a list
-        passes = np.full(max(self._profiles, default=-1) + 2, not segments)
-        passes[[number + 1 for number in segments]] = True
-        passes[[number + 1 for number in not_segments]] = False
-        return np.asarray(passes[self.segments.labels + 1])
+        """bool [n]: who is in certain segments, None where nothing is asked; see `index.eligibility.in_segments`."""
+        return in_segments(segments, not_segments, self.segments.labels, self._profiles)
 
     @cached_property
     def _profiles(self) -> dict[int, SegmentProfile]:
