@@ -116,3 +116,13 @@ def problem(answer: Any, status: int, *words: str) -> dict[str, Any]:
     for word in words:
         assert word in text, (word, text)
     return body
+
+
+def first_audience(service: Service, seeds: list[int]) -> dict[str, Any]:
+    """The report of an audience of 120, made by a marketer over HTTP."""
+    url = "/v1/audiences"
+    answer = service.client.post(url, json={"seeds": seeds, "size": 120}, headers=service.bearer("marketer"))
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["location"] == f"{url}/{answer.json()['id']}"
+    body: dict[str, Any] = answer.json()
+    return body

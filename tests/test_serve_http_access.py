@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import structlog
 from http_service import N, Service, group_of, problem, publish
 from prometheus_client.parser import text_string_to_metric_families
 
-from index.config import IndexConfig
 from serve.auth import RIGHTS
 from serve.snapshot import Snapshot
 from store.records import ROLES
@@ -241,40 +239,6 @@ def test_the_log_has_templates_and_no_customer_query_or_key(service: Service, au
     assert not re.search(r"588|424242|77177|55955|71717|63636|kf_", text)
 
 
-def test_metrics_count_requests_and_tell_the_snapshot(service: Service) -> None:
-    def figures() -> Counter[tuple[str, str]]:
-        found: Counter[tuple[str, str]] = Counter()
-        for family in text_string_to_metric_families(service.client.get("/metrics").text):
-            for s in family.samples:
-                found[s.name, s.labels.get("route", s.labels.get("snapshot", ""))] += s.value  # type: ignore[assignment]
-        return found
-
-    before = figures()
-    route = "/v1/customers/{customer}"
-    for _ in range(3):
-        service.client.get("/v1/customers/17", headers=service.bearer("admin"))
-    after = figures()
-    assert after["kinfolk_requests_total", route] - before["kinfolk_requests_total", route] == 3
-    assert after["kinfolk_request_seconds_count", route] - before["kinfolk_request_seconds_count", route] == 3
-    assert after["kinfolk_snapshot_info", service.workspace.current() or ""] == 1
-    assert after["kinfolk_customers", ""] == N
-    assert after["kinfolk_index_recall", ""] == 1.0
-    assert (after["kinfolk_index_nprobe", ""], after["kinfolk_index_updates", ""]) == (0, 0)
-    assert after["kinfolk_index_customers", ""] == N
-    assert after["kinfolk_snapshot_swaps_total", ""] == 0
-    assert after["kinfolk_snapshot_fault", ""] == 0
-    assert 0 <= after["kinfolk_snapshot_age_seconds", ""] < 600
-    assert "17" not in re.sub(r"\d+\.\d+|e[+-]\d+", "", service.client.get("/metrics").text)
-
-
-def test_metrics_can_be_put_behind_a_key(tmp_path: Path) -> None:
-    publish(tmp_path)
-    service = Service(tmp_path, metrics="key")
-    assert service.client.get("/metrics", headers=service.bearer("analyst")).status_code == 200
-    problem(service.client.get("/metrics", headers={"Authorization": ""}), 401)
-    service.close()
-
-
 def test_before_the_first_publication_it_is_alive_but_not_ready(tmp_path: Path) -> None:
     service = Service(tmp_path)
     assert service.get("/livez") == {"status": "alive"}
@@ -351,22 +315,3 @@ def test_every_route_setting_metric_and_problem_is_documented(service: Service) 
     for kind in kinds:
         if isinstance(kind, type) and issubclass(kind, errors.KinfolkError):
             assert f"| {kind.status} |" in text, kind
-
-
-def test_metrics_tell_the_recall_of_the_served_inverted_file(tmp_path: Path) -> None:
-    inverted = IndexConfig(exact_up_to=0, queries=64, lists=10, neighbours=20)
-    publish(tmp_path, config=inverted)
-    service = Service(tmp_path)
-    told = service.live.snapshot.index.manifest.figures
-    assert told["nprobe"] > 0
-
-    def figures() -> dict[str, float]:
-        families = text_string_to_metric_families(service.client.get("/metrics").text)
-        return {family.name: family.samples[0].value for family in families if "_index_" in family.name}
-
-    expected = {"recall": told["recall"], "nprobe": told["nprobe"], "customers": N, "updates": 0}
-    assert figures() == {f"kinfolk_index_{name}": value for name, value in expected.items()}
-    publish(tmp_path, seed=1)
-    assert service.live.check()
-    assert figures()["kinfolk_index_nprobe"] == 0, "it is of the snapshot that is served now"
-    service.close()

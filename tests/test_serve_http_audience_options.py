@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from http_service import N, Service, group_of, problem, publish
+from http_service import N, Service, first_audience, group_of, problem, publish
 from typer.testing import CliRunner
 
 from serve.cli import app
@@ -29,11 +29,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def made(service: Service) -> dict[str, Any]:
-    answer = service.client.post(URL, json={"seeds": SEEDS, "size": 120}, headers=service.bearer("marketer"))
-    assert answer.status_code == 201, answer.text
-    assert answer.headers["location"] == f"{URL}/{answer.json()['id']}"
-    body: dict[str, Any] = answer.json()
-    return body
+    return first_audience(service, SEEDS)
 
 
 def test_how_many_and_who_may_be_in_it(service: Service) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from http_service import QUICK, N, Service, group_of, problem, publish
+from http_service import QUICK, N, Service, first_audience, group_of, problem, publish
 
 import serve.audiences
 from index.audience import build_audience
@@ -36,11 +36,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def made(service: Service) -> dict[str, Any]:
-    answer = service.client.post(URL, json={"seeds": SEEDS, "size": 120}, headers=service.bearer("marketer"))
-    assert answer.status_code == 201, answer.text
-    assert answer.headers["location"] == f"{URL}/{answer.json()['id']}"
-    body: dict[str, Any] = answer.json()
-    return body
+    return first_audience(service, SEEDS)
 
 
 def test_the_answer_is_the_report_that_the_index_gives(service: Service, made: dict[str, Any]) -> None:
