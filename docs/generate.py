@@ -44,6 +44,8 @@ def _commands(prefix: str, group: Any) -> Iterator[tuple[str, Any]]:
     for name, command in group.commands.items():
         full = f"{prefix} {name}"
         if hasattr(command, "commands"):
+            if command.invoke_without_command:
+                yield full, command
             yield from _commands(full, command)
         elif not command.hidden:
             yield full, command

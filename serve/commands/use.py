@@ -1,4 +1,4 @@
-"""Using a snapshot: similar customers, why a vector is as it is, segments, exports."""
+"""Using a snapshot: similar customers, why a vector is as it is, exports."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,6 @@ def register(root: typer.Typer) -> None:
     """Add the commands to `root`."""
     root.command()(similar)
     root.command()(why)
-    root.command()(segments)
     root.add_typer(app, name="export")
 
 
@@ -123,24 +122,6 @@ def why(
         typer.echo(f"The customer was not there before the last {days:g} days.")
     else:
         typer.echo(f"In {days:g} days the vector moved by {told.moved:.2g} (1 - cosine; 0: not at all).")
-
-
-def segments(workspace: WorkspaceOption = WORKSPACE, snapshot: SnapshotOption = None, json: JsonOption = False) -> None:
-    """List the segments: size, stability, and the behaviours that set each apart."""
-    from dataclasses import asdict
-
-    from cluster.artifact import Segments
-
-    opened = Segments.load(open_workspace(workspace).snapshot_folder(snapshot) / "segments")
-    if json:
-        print_json([{**asdict(profile), "standing": profile.standing} for profile in opened.profiles])
-        return
-    rows = [(p.id, p.name, p.size, f"{p.share:.1%}", f"{p.stability:.2f} {p.standing}") for p in opened.profiles]
-    print_table(("segment", "name", "customers", "share", "stability"), rows)
-    if opened.message:
-        typer.echo(opened.message)
-    typer.echo(f"{opened.unassigned_share:.1%} of {len(opened.labels):,} customers are in no segment.")
-    typer.echo(f"The map is {opened.page}.")
 
 
 @app.command("embeddings")
