@@ -43,10 +43,17 @@ class Landmarks:
         return Landmarks(self.rows[keep], points, self.reaches[keep], self.limit, self.space)
 
 
-def find_landmarks(vectors: Floats, sample: Ints, config: SegmentsConfig) -> tuple[Landmarks, Neighbours]:
-    """The rows `sample` of `vectors` [n, d] less those in thin regions, with the graph of the others."""
+def find_landmarks(
+    vectors: Floats, sample: Ints, config: SegmentsConfig, view: Space | None = None
+) -> tuple[Landmarks, Neighbours]:
+    """The rows `sample` of `vectors` [n, d] less those in thin regions, with the graph of the others.
+
+    They are compared in the space of `view`, where one is given, sharpened.
+    """
     drawn = np.ascontiguousarray(vectors[sample])
-    space = sharpened(drawn, config.neighbours, config.seed, config.threads) if config.sharpen else plain(drawn)
+    seen = view.of(drawn) if view else drawn
+    space = sharpened(seen, config.neighbours, config.seed, config.threads) if config.sharpen else plain(seen)
+    space = space.after(view) if view else space
     points = space.of(drawn)
     near, limit = graph(points, config.neighbours, config.threads), float("inf")
     if config.gate:

@@ -23,6 +23,7 @@ from cluster.identity import Identity
 from cluster.landmarks import Landmarks, find_landmarks, place
 from cluster.neighbours import Floats, Neighbours
 from cluster.shadow import Proposal
+from cluster.sharpen import Space
 from cluster.structure import Structure, find_structure
 from cluster.vote import compact, part_within
 from configs.errors import InputError
@@ -72,11 +73,12 @@ def begin(
     config: SegmentsConfig,
     progress: Progress = SILENT,
     sample: Ints | None = None,
+    view: Space | None = None,
     generation: int = 1,
     next_id: int = 0,
 ) -> Registry:
-    """The first segmentation of `vectors` [n, d]: ids go up from `next_id` by falling size. Raises InputError."""
-    found: Fit = fit(vectors, config, progress, sample)
+    """The first segmentation of `vectors` [n, d]: ids go up from `next_id` by falling size. See `cluster.fit.fit`."""
+    found: Fit = fit(vectors, config, progress, sample, view)
     segments = [
         Identity(next_id + number, generation, stability, found.parts[number] if found.parts else ())
         for number, stability in enumerate(found.stability)
@@ -99,31 +101,29 @@ def advance(
     config: SegmentsConfig,
     progress: Progress = SILENT,
     sample: Ints | None = None,
+    view: Space | None = None,
 ) -> Registry:
     """The next generation.
 
     `was` int64 [n] is each customer's row before (-1 for new ones), `fresh` the ascending rows of those whose vectors
-    changed and of new ones, `sample` the rows that a shadow lays out. Raises InputError where these vectors cannot be
-    told apart: the segments that stand are not to be replaced by none.
+    changed and of new ones. A shadow, where one `is_due`, lays out the rows `sample`, compared in the space of `view`.
+    Raises InputError where these vectors cannot be told apart: the segments that stand are not to be replaced by none.
     """
     check(vectors)
     sample = np.arange(len(vectors), dtype=np.int64) if sample is None else sample
     why = unfit(vectors, sample, config)
     if before.landmarks is None:
-        return begin(vectors, config, progress, sample, before.generation + 1, before.next_id)
+        return begin(vectors, config, progress, sample, view, before.generation + 1, before.next_id)
     if why:
         raise InputError(f"{why}; the segments before this stay as they are")
     generation = before.generation + 1
-    here = np.full(len(before.members.labels), -1, np.int64)
-    here[was[was >= 0]] = np.flatnonzero(was >= 0)
-    is_fresh = np.zeros(len(vectors), bool)
-    is_fresh[fresh] = True
+    here, is_fresh = _now(before, was, fresh)
     members = carried(before.members, was)
     landmarks, known = _carried_landmarks(before.landmarks, here, is_fresh)
     shadow: tuple[Structure, Neighbours] | None = None
-    if (generation - 1) % config.shadow_every == 0 or len(landmarks.rows) < MOST_CHANGED * len(known):
+    if _due(generation, known, config):
         with progress.task("Comparing customers", None):
-            landmarks, near = find_landmarks(vectors, sample, config)
+            landmarks, near = find_landmarks(vectors, sample, config, view)
         seed = config.seed + SEED_STEP * generation
         shadow = find_structure(landmarks, near, len(vectors), config, seed, progress), near
     ledger = Ledger(generation, before.next_id, list(before.segments), before.joins, members, members.labels.copy())
@@ -151,6 +151,28 @@ def advance(
         tuple(pending),
         figures | {"landmarks": len(sample), "core": len(landmarks.rows), "shadow": shadow is not None},
     )
+
+
+def is_due(before: Registry, was: Ints, fresh: Ints, config: SegmentsConfig) -> bool:
+    """Whether the generation after `before` compares itself with a fresh segmentation; see `advance`."""
+    if before.landmarks is None:
+        return True
+    here, is_fresh = _now(before, was, fresh)
+    return _due(before.generation + 1, _carried_landmarks(before.landmarks, here, is_fresh)[1], config)
+
+
+def _due(generation: int, known: npt.NDArray[np.bool_], config: SegmentsConfig) -> bool:
+    """By the calendar, or because too few landmarks [c] are `known`, there and unchanged."""
+    return (generation - 1) % config.shadow_every == 0 or bool(known.mean() < 1 - MOST_CHANGED)
+
+
+def _now(before: Registry, was: Ints, fresh: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """The row of now of each customer before [p], -1 for those that are gone; who changed or is new, bool [n]."""
+    here = np.full(len(before.members.labels), -1, np.int64)
+    here[was[was >= 0]] = np.flatnonzero(was >= 0)
+    is_fresh = np.zeros(len(was), bool)
+    is_fresh[fresh] = True
+    return here, is_fresh
 
 
 def carried(before: Membership, was: Ints) -> Membership:
