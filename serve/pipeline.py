@@ -153,7 +153,7 @@ class _Line:
         with self.timed("behaviour"):
             behaviours = behaviour_of(log, folder / "behaviour", self.progress)
         with self.timed("index"):
-            index.run.run(self.recipe.index, embeddings, folder / "index", self.progress, old and _index_of(old))
+            index.run.run(self.recipe.index, embeddings, folder / "index", self.progress, _index_of(old))
         with self.timed("segment"):
             cluster.run.run(
                 self.recipe.segments,
@@ -161,15 +161,19 @@ class _Line:
                 behaviours,
                 folder / "segments",
                 self.progress,
-                old and _segments_of(old),
+                _segments_of(old),
             )
 
 
-def _index_of(snapshot: Path) -> SearchIndex:
+def _index_of(snapshot: Path | None) -> SearchIndex | None:
+    if snapshot is None:
+        return None
     return load_index(snapshot / "index", Embeddings.load(snapshot / "embeddings", deep=False), deep=False)
 
 
-def _segments_of(snapshot: Path) -> cluster.run.Earlier:
+def _segments_of(snapshot: Path | None) -> cluster.run.Earlier | None:
+    if snapshot is None:
+        return None
     segments = Segments.load(snapshot / "segments", deep=False)
     return cluster.run.Earlier(segments, Embeddings.load(snapshot / "embeddings", deep=False))
 
