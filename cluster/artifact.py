@@ -7,7 +7,7 @@
   profiles.json    the segments: name, size, stability, what sets them apart, typical customers
   map.png          the map as a picture
   map.html         the map to zoom and hover, works offline
-  registry.json, landmarks.arrow, space.safetensors
+  registry.json, landmarks.arrow, space.safetensors, shadow.arrow
                      see `cluster.state`; not in format 1, where ids are those of one run
   manifest.json
 """
@@ -165,14 +165,11 @@ class Segments:
         joins = tuple((a, b) for a, b in told["joins"])
         return cls(folder, manifest, members, profiles, told["lineage"], told["generation"], read_events(told), joins)
 
-    def registry(self, vectors: Floats) -> Registry | None:
-        """The registry to go on from, over the vectors [n, d] that these segments were made from; None in format 1.
-
-        Raises ArtifactError.
-        """
+    def registry(self) -> Registry | None:
+        """The registry to go on from; None in format 1. Raises ArtifactError."""
         if self.manifest.version == 1:
             return None
-        return read_registry(self.folder, self.members, vectors)
+        return read_registry(self.folder, self.members)
 
 
 def write_segments(

@@ -102,18 +102,21 @@ def _registered(
 ) -> tuple[Registry, dict[str, Any]]:
     """The registry, begun or gone on from, and figures on the way."""
     vectors, sample = embeddings.vectors, sample_of(embeddings.customers, config)
-    before = previous.segments.registry(previous.embeddings.vectors) if previous else None
+    before = previous.segments.registry() if previous else None
     if previous is None or before is None:
         view = _view(config, vectors, behaviour, progress)
         aside = view.aside if view else frozenset()
         return begin(vectors, config, progress, sample, view.space if view else None), {"set_aside": sorted(aside)}
     found = changes(previous.embeddings, embeddings)
+    models = [e.manifest.parents.get("model") for e in (previous.embeddings, embeddings)]
+    same_space = models[0] == models[1] and previous.embeddings.width == embeddings.width
     told = {"customers": found.counts(), "set_aside": previous.segments.manifest.figures.get("set_aside", [])}
     view = None
-    if is_due(before, found.was, found.fresh, config):
+    if is_due(before, config, same_space):
         view = _view(config, vectors, behaviour, progress)
         told["set_aside"] = sorted(view.aside) if view else []
-    registry = advance(before, found.was, found.fresh, vectors, config, progress, sample, view.space if view else None)
+    space = view.space if view else None
+    registry = advance(before, found.was, found.fresh, vectors, config, progress, sample, space, same_space)
     return registry, told
 
 
@@ -168,7 +171,8 @@ def _typical(
     registry: Registry, embeddings: Embeddings, rows: npt.NDArray[np.int64], most: int
 ) -> tuple[int | str, ...]:
     """Ids of the members nearest to the middle of theirs, in the space in which segments were found."""
-    space = registry.landmarks.space.of(embeddings.vectors[rows]) if registry.landmarks else embeddings.vectors[rows]
+    vectors = embeddings.vectors[rows]
+    space = registry.ground.landmarks.space.of(vectors) if registry.ground else vectors
     nearest = typical(space, np.arange(len(rows)), most)
     return tuple(embeddings.customers[int(rows[i])] for i in nearest)
 

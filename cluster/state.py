@@ -2,8 +2,10 @@
 
 <snapshot>/segments/
   registry.json       lineage, generation, segments, joins, events, what the last shadow asked for
-  landmarks.arrow     row (int64), reach (float32), found (int32, cluster of the last shadow); where there are any
-  space.safetensors   axes [d, m], offset [m]: how vectors are compared; where there are landmarks
+  landmarks.arrow     what customers are placed by: row (int64, -1 gone), reach (float32), label, part (int32), x, y
+                      (float32); where customers could be compared
+  space.safetensors   points [c, m] of the landmarks, axes [d, m] and offset [m] of how vectors are compared; ditto
+  shadow.arrow        row (int64, -1 gone), found (int32, cluster of the last shadow, -1 none)
 """
 
 import json
@@ -19,18 +21,17 @@ from safetensors.numpy import load_file, save_file
 from cluster.events import SegmentEvent
 from cluster.fit import Membership
 from cluster.identity import Identity
-from cluster.landmarks import Landmarks
-from cluster.neighbours import Floats
-from cluster.registry import Registry
+from cluster.landmarks import Ground, Landmarks
+from cluster.registry import Registry, Seen
 from cluster.shadow import Proposal
 from cluster.sharpen import Space
 from configs.errors import ArtifactError
 from embed.arrow import map_columns, write_columns
 from store.artifact import ArtifactWriter
 
-REGISTRY, LANDMARKS, SPACE = "registry.json", "landmarks.arrow", "space.safetensors"
+REGISTRY, LANDMARKS, SPACE, SHADOW = "registry.json", "landmarks.arrow", "space.safetensors", "shadow.arrow"
 FORMAT = 1
-COLUMNS = ("row", "reach", "found")
+COLUMNS, SEEN = ("row", "reach", "label", "part", "x", "y"), ("row", "found")
 
 
 def write_state(writer: ArtifactWriter, registry: Registry, lineage: str) -> None:
@@ -45,13 +46,19 @@ def write_state(writer: ArtifactWriter, registry: Registry, lineage: str) -> Non
         "events": [asdict(event) for event in registry.events],
         "pending": [asdict(proposal) for proposal in registry.pending],
         "message": registry.message,
-        "limit": None,
+        "ground": None,
     }
-    if (landmarks := registry.landmarks) is not None:
-        told["limit"] = landmarks.limit if np.isfinite(landmarks.limit) else "none"
-        columns = (landmarks.rows, landmarks.reaches, registry.found)
+    if (ground := registry.ground) is not None:
+        landmarks = ground.landmarks
+        # JSON knows no infinity
+        limit = landmarks.limit if np.isfinite(landmarks.limit) else None
+        told["ground"] = {"since": ground.since, "limit": limit}
+        columns = (landmarks.rows, landmarks.reaches, ground.labels, ground.part, ground.flat[:, 0], ground.flat[:, 1])
         write_columns(writer.path(LANDMARKS), dict(zip(COLUMNS, map(pa.array, columns), strict=True)))
-        save_file({"axes": landmarks.space.axes, "offset": landmarks.space.offset}, writer.path(SPACE))
+        space = {"points": landmarks.points, "axes": landmarks.space.axes, "offset": landmarks.space.offset}
+        save_file(space, writer.path(SPACE))
+    seen = (pa.array(registry.seen.rows), pa.array(registry.seen.found))
+    write_columns(writer.path(SHADOW), dict(zip(SEEN, seen, strict=True)))
     writer.write_json(REGISTRY, told)
 
 
@@ -76,16 +83,11 @@ def read_events(told: dict[str, Any]) -> tuple[SegmentEvent, ...]:
     return tuple(SegmentEvent(**{**event, "others": tuple(event["others"])}) for event in told["events"])
 
 
-def read_registry(folder: Path, members: Membership, vectors: Floats) -> Registry:
-    """The registry at `folder` whose members are `members`, over the vectors [n, d] that it was made from.
-
-    Raises ArtifactError.
-    """
+def read_registry(folder: Path, members: Membership) -> Registry:
+    """The registry at `folder` whose members are `members`. Raises ArtifactError."""
     told = read_facts(folder)
     try:
-        landmarks, found = None, np.empty(0, np.int32)
-        if told["limit"] is not None:
-            landmarks, found = _landmarks(folder, told["limit"], vectors)
+        rows, found = (column.to_numpy() for column in map_columns(folder / SHADOW, SEEN).columns)
         return Registry(
             generation=told["generation"],
             next_id=told["next_id"],
@@ -94,8 +96,8 @@ def read_registry(folder: Path, members: Membership, vectors: Floats) -> Registr
             joins=tuple((a, b) for a, b in told["joins"]),
             events=read_events(told),
             message=told["message"],
-            landmarks=landmarks,
-            found=found,
+            ground=None if told["ground"] is None else _ground(folder, **told["ground"]),
+            seen=Seen(rows, found),
             pending=tuple(
                 Proposal(p["kind"], tuple(p["segments"]), tuple(p["clusters"]), p["evidence"]) for p in told["pending"]
             ),
@@ -104,9 +106,9 @@ def read_registry(folder: Path, members: Membership, vectors: Floats) -> Registr
         raise ArtifactError(f"{folder}: not a readable registry of segments ({error}); rebuild the segments") from None
 
 
-def _landmarks(folder: Path, limit: float | str, vectors: Floats) -> tuple[Landmarks, Any]:
-    rows, reaches, found = (column.to_numpy() for column in map_columns(folder / LANDMARKS, COLUMNS).columns)
-    space = Space(**load_file(folder / SPACE))
-    points = space.of(np.ascontiguousarray(vectors[rows]))
-    bound = float("inf") if isinstance(limit, str) else float(limit)
-    return Landmarks(rows.copy(), points, reaches.copy(), bound, space), found.copy()
+def _ground(folder: Path, since: int, limit: float | None) -> Ground:
+    rows, reaches, labels, part, x, y = (c.to_numpy() for c in map_columns(folder / LANDMARKS, COLUMNS).columns)
+    held = load_file(folder / SPACE)
+    bound = float("inf") if limit is None else limit
+    landmarks = Landmarks(rows, held["points"], reaches, bound, Space(held["axes"], held["offset"]))
+    return Ground(landmarks, labels, part, np.column_stack([x, y]), since)

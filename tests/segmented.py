@@ -5,7 +5,7 @@ import numpy as np
 from cluster.events import SegmentEvent
 from cluster.fit import Membership
 from cluster.identity import Identity
-from cluster.registry import Registry
+from cluster.registry import Registry, Seen
 
 
 def registry_of(
@@ -23,5 +23,5 @@ def registry_of(
     members = Membership(labels.astype(np.int32), strength.astype(np.float32), *rest, positions.astype(np.float32))
     segments = tuple(Identity(segment, 1, stability) for segment in ids)
     joins = tuple((ids[0], other) for other in ids[1:])
-    none = np.empty(0, np.int32)
-    return Registry(generation, max(ids, default=-1) + 1, segments, members, joins, events, "", None, none, ())
+    seen = Seen(np.empty(0, np.int64), np.empty(0, np.int32))
+    return Registry(generation, max(ids, default=-1) + 1, segments, members, joins, events, "", None, seen, ())

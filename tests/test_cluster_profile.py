@@ -20,7 +20,7 @@ from cluster.map import POINTS, draw
 from cluster.palette import COLOURS, colours_for
 from cluster.profile import drivers, lifts, table, typical
 from cluster.run import fingerprint, run
-from cluster.state import LANDMARKS, REGISTRY, SPACE
+from cluster.state import LANDMARKS, REGISTRY, SHADOW, SPACE
 from configs.errors import ArtifactError, InputError
 from embed.artifact import Embeddings
 from eventlog.behaviour import Behaviour, Feature
@@ -163,7 +163,7 @@ def test_same_inputs_same_bytes_of_every_file(made: Made, tmp_path: Path) -> Non
     _, embeddings, behaviour, segments = made
     again = run(QUICK, embeddings, behaviour, tmp_path / "again")
     names = sorted(p.name for p in segments.folder.iterdir())
-    assert names == sorted([MEMBERS, PROFILES, PICTURE, PAGE, REGISTRY, LANDMARKS, SPACE, "manifest.json"])
+    assert names == sorted([MEMBERS, PROFILES, PICTURE, PAGE, REGISTRY, LANDMARKS, SPACE, SHADOW, "manifest.json"])
     for name in names:
         assert (segments.folder / name).read_bytes() == (again.folder / name).read_bytes(), name
 
@@ -192,7 +192,9 @@ def test_a_finished_equal_artifact_is_reused_and_another_replaced(made: Made, tm
     assert "too few" in few.message
 
 
-@pytest.mark.parametrize("name", [MEMBERS, PROFILES, PICTURE, PAGE, REGISTRY, LANDMARKS, SPACE, "manifest.json"])
+@pytest.mark.parametrize(
+    "name", [MEMBERS, PROFILES, PICTURE, PAGE, REGISTRY, LANDMARKS, SPACE, SHADOW, "manifest.json"]
+)
 def test_a_flipped_byte_is_refused_by_name(made: Made, tmp_path: Path, name: str) -> None:
     _, _, _, segments = made
     for path in segments.folder.iterdir():
