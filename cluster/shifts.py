@@ -1,7 +1,7 @@
 """Which behaviour moved a customer from one segment to another.
 
-Legend: f features that both snapshots have, m customers who moved, s segments; values of a feature are in robust standard
-deviations of everybody, apart from the raw ones that are told.
+Legend: f features that both snapshots have, m customers who moved, s segments; values of a feature are in robust
+standard deviations of everybody, apart from the raw ones that are told.
 """
 
 from collections.abc import Iterator, Sequence
@@ -103,7 +103,7 @@ def _middle(values: Floats, is_share: npt.NDArray[np.bool_]) -> Floats:
     """Means of shares, medians of all else, of values [rows, f]."""
     middle = values.mean(axis=0, dtype=np.float64)
     middle[~is_share] = np.median(values[:, ~is_share], axis=0)
-    return middle.astype(np.float32)
+    return np.asarray(middle, dtype=np.float32)
 
 
 def _scaled(
@@ -129,9 +129,7 @@ def _centres(
     return centres
 
 
-def _scores(
-    raw: Floats, everybody: Floats, apart: Floats, scale: Floats, is_share: npt.NDArray[np.bool_]
-) -> Floats:
+def _scores(raw: Floats, everybody: Floats, apart: Floats, scale: Floats, is_share: npt.NDArray[np.bool_]) -> Floats:
     """float32 [rows, f]: change times difference; 0 where either is hardly there, or they point apart.
 
     `raw` [rows, f] are the customers' own changes, `everybody` [1, f] what happened to everybody meanwhile.
@@ -142,7 +140,7 @@ def _scores(
     # what everybody did as much, or the other way, is no reason of one customer's
     scores[change * raw <= 0] = 0
     scores[:, is_share] = np.where(np.abs(raw[:, is_share]) < LEAST_SHARE, 0, scores[:, is_share])
-    return np.maximum(scores, 0)
+    return np.asarray(np.maximum(scores, 0))
 
 
 def _strongest(scores: Floats, features: "Sequence[Feature]") -> Iterator[list[int]]:
@@ -166,7 +164,7 @@ def _strongest(scores: Floats, features: "Sequence[Feature]") -> Iterator[list[i
 
 
 def worded(feature: "Feature", before: float, after: float, terse: frozenset[str] = frozenset()) -> str:
-    """A change in words, such as "more fuel: 2% to 31%"; `terse` are fields that their values are named together with."""
+    """A change in words, such as "more fuel: 2% to 31%"; values of the fields `terse` are named together with these."""
     more = after > before
     if feature.kind == "share" and feature.value is not None:
         return f"{_share(feature, feature.value, more, terse)}: {_percent(before)} to {_percent(after)}"

@@ -42,9 +42,7 @@ class SegmentNames:
             for other, known in {**others, **{id: row.name for id, row in given.items()}}.items():
                 if other != segment and plainly(known) == plainly(wanted):
                     raise ConflictError(f"segment {other} is called {known!r} already; choose another name")
-            row = SegmentNameRow(
-                lineage=lineage, segment=segment, name=wanted, at=self._catalogue.now(), actor=actor
-            )
+            row = SegmentNameRow(lineage=lineage, segment=segment, name=wanted, at=self._catalogue.now(), actor=actor)
             session.add(row)
             before = given[segment].name if segment in given else others.get(segment)
             told = {"lineage": lineage, "before": before, "name": wanted}
