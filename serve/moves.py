@@ -87,9 +87,14 @@ def pick(workspace: Workspace, earlier: str | None, later: str | None) -> tuple[
     """
     last = Kept.load(workspace, later)
     first = Kept.load(workspace, earlier or served_before(workspace, last.name))
+    return checked(first, last), last
+
+
+def checked(first: Kept, last: Kept) -> Kept:
+    """The first of two snapshots to compare. Raises InputError where they are the same."""
     if first.name == last.name:
         raise InputError(f"{first.name} is named twice; name two snapshots to compare")
-    return first, last
+    return first
 
 
 def told(event: SegmentEvent, names: Names) -> str:
