@@ -169,8 +169,10 @@ class Lineages:
         self._known: tuple[str, list[Kept]] | None = None
 
     def of(self, snapshot: Snapshot) -> list[Kept]:
-        """The kept snapshots of its lineage up to a snapshot, as of when they were first asked for."""
+        """The kept snapshots of its lineage up to a snapshot."""
         with self._lock:
-            if self._known is None or self._known[0] != snapshot.name:
-                self._known = snapshot.name, lineage_up_to(self._workspace, Kept.of(snapshot))
-            return self._known[1]
+            known = self._known
+            # a kept snapshot may have been pruned since
+            if known is None or known[0] != snapshot.name or not all(kept.folder.is_dir() for kept in known[1]):
+                known = self._known = snapshot.name, lineage_up_to(self._workspace, Kept.of(snapshot))
+            return known[1]

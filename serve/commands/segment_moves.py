@@ -20,6 +20,8 @@ ToOption = Annotated[
     str | None, typer.Option("--to", metavar="NAME", help="The later snapshot; the one being served if left out.")
 ]
 LARGEST_STREAMS = 30
+WIDEST = 14
+"""A matrix of more columns does not fit a terminal."""
 
 
 def register(app: typer.Typer) -> None:
@@ -92,7 +94,7 @@ def _print(found: "Comparison", segment: int | None) -> None:
     from serve.moves import APART, facts, told
 
     all_facts = facts(found, segment)
-    if segment is None:
+    if segment is None and len(found.matrix.after) <= WIDEST:
         heads = [str(end["segment"]) if end["segment"] is not None else end["name"] for end in all_facts["columns"]]
         rows = [
             (str(end["segment"]) if end["segment"] is not None else "", end["name"], *counts)
@@ -100,8 +102,12 @@ def _print(found: "Comparison", segment: int | None) -> None:
         ]
         print_table(("from", "name", *heads), rows, title=f"From {found.earlier.name} (rows) to {found.later.name}")
     else:
-        streams = [(s["from_name"], s["to_name"], s["customers"]) for s in all_facts["streams"][:LARGEST_STREAMS]]
-        print_table(("from", "to", "customers"), streams, title=f"Into and out of segment {segment}")
+        streams = [(s["from_name"], s["to_name"], s["customers"]) for s in all_facts["streams"]]
+        told_of = "The largest streams" if segment is None else f"Into and out of segment {segment}"
+        title = f"{told_of}, from {found.earlier.name} to {found.later.name}"
+        print_table(("from", "to", "customers"), streams[:LARGEST_STREAMS], title=title)
+        if len(streams) > LARGEST_STREAMS:
+            typer.echo(f"There are {len(streams) - LARGEST_STREAMS:,} smaller ones; --json has all, and the matrix.")
     if not found.one_lineage:
         typer.echo(APART)
         return

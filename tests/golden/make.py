@@ -29,6 +29,7 @@ from serve.snapshot import Snapshot
 from store.artifact import create
 from store.catalogue import Catalogue
 from store.objections import Objections
+from store.segment_names import SegmentNames
 from store.tables import HEAD
 from store.workspace import Workspace
 from train.artifact import Model
@@ -141,6 +142,7 @@ def write_catalogue(path: Path) -> None:
             members="audiences/a-0000000000000001.arrow",
         )
         Objections(catalogue).note(["17"], True, actor="Anna")
+        SegmentNames(catalogue).rename("line", 3, "Drivers", actor="Anna", others={3: "Much fuel"})
 
 
 def write_workspace(home: Path) -> dict[str, Any]:
