@@ -1,6 +1,6 @@
 """Who asks, and whether they may.
 
-| role | reads segments, snapshot, customers, similar, reports | vectors | lists of members | audiences | objections |
+| role | reads segments, snapshot, customers, similar, reports | vectors | lists of members | audiences, names of segments | objections |
 |---|---|---|---|---|---|
 | analyst  | yes | yes | no | no | no |
 | marketer | yes | no | yes | yes | yes |

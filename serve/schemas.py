@@ -294,7 +294,7 @@ class StayAnswer(Answer):
 class WayAnswer(Answer):
     """A customer's way through the kept snapshots in which segments keep their ids."""
 
-    customer_id: str
+    customer_id: CustomerId
     snapshot: str
     """The last of them, which is served."""
     segments: list[StayAnswer]

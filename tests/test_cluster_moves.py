@@ -120,7 +120,7 @@ def test_shares_of_one_value_are_told_once() -> None:
         (FEATURES[3], (0, 2), "higher average spent: 0 to 2"),
         (Feature("weekday=x", "share", None, "Monday", "x"), (0.1, 0.2), "more often on Mondays: 10% to 20%"),
         (Feature("hour=00-03", "share", None, "00-03", "x"), (0.2, 0.1), "less often at night: 20% to 10%"),
-        (Feature("v[shop=A]", "share", "shop", "BABY_FOOD", "x"), (0.2, 0.3), "more baby food (share of v): 20% to 30%"),
+        (Feature("v[s=A]", "share", "s", "BABY_FOOD", "x"), (0.2, 0.3), "more baby food (share of v): 20% to 30%"),
         (Feature("shop=17", "share", "shop_id", "17", "x"), (0.2, 0.3), "more shop 17: 20% to 30%"),
     ],
 )  # fmt: skip

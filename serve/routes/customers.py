@@ -115,7 +115,8 @@ def read_way(response: Response, key: Reader, service: Services, snapshot: Serve
         StayAnswer(name=None if stay.segment is None else names.names[stay.segment], **asdict(stay))
         for stay, names in zip(found, naming, strict=True)
     ]
-    return WayAnswer(customer_id=customer, snapshot=snapshot.name, segments=way)
+    id = int(customer) if snapshot.customer_type == "integer" else customer
+    return WayAnswer(customer_id=id, snapshot=snapshot.name, segments=way)
 
 
 def _membership(snapshot: Snapshot, row: int, names: Names) -> Membership | None:
