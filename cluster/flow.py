@@ -14,7 +14,9 @@ from cluster.palette import UNASSIGNED, colour_of
 
 MOST_SEGMENTS = 20
 LEAST_SHARE = 0.002
-"""Of all customers: a thinner stream is bundled, unless its customers stay where they are."""
+"""Of all customers: a thinner stream is bundled, unless its customers stay where they are, or few are wider."""
+MOST_HAIRS = 24
+"""So many thinner streams are drawn nevertheless, the widest of them: on a quiet night there are no others."""
 OTHERS = -3
 BEFORE, MIDDLE, AFTER = 0, 1, 2
 PLAIN = "#9a9a9a"
@@ -86,6 +88,10 @@ def flow_of(matrix: Matrix, before: Mapping[int, str], after: Mapping[int, str],
         colour = nodes[target if keys[source] == ABSENT else source].colour
         ribbon = Ribbon(source, target, size, colour)
         (ribbons if stays or size >= least else small).append(ribbon)
+    small.sort(key=lambda ribbon: (-ribbon.size, ribbon.source, ribbon.target))
+    wide = sum(keys[ribbon.source] != keys[ribbon.target] for ribbon in ribbons)
+    ribbons += small[: max(MOST_HAIRS - wide, 0)]
+    small = small[max(MOST_HAIRS - wide, 0) :]
     if len(small) > 1:
         nodes, small = _bundled(nodes, small)
     return Flow(tuple(nodes), tuple(ribbons + small))

@@ -101,7 +101,9 @@ def _ribbons(axes: "Axes", flow: Flow, spans: Spans) -> None:
     for ribbon in sorted(flow.ribbons, key=lambda r: (-r.size, r.source, r.target)):
         ends_at = _left_of(flow.nodes[ribbon.source].side) + BAR, _left_of(flow.nodes[ribbon.target].side)
         key = ribbon.source, ribbon.target
-        patch = PathPatch(_band(*ends_at, starts[key], ends[key]), facecolor=ribbon.colour, alpha=0.45, linewidth=0)
+        # with an edge, so that a hair is seen too
+        outline, colour = _band(*ends_at, starts[key], ends[key]), ribbon.colour
+        patch = PathPatch(outline, facecolor=colour, edgecolor=colour, alpha=0.45, linewidth=0.4)
         axes.add_patch(patch)
 
 

@@ -1,10 +1,10 @@
 """Which behaviour moved a customer from one segment to another.
 
 Legend: f features that both snapshots have, m customers who moved, s segments; values of a feature are in robust
-standard deviations of everybody, apart from the raw ones that are told.
+standard deviations of everybody (shares in plain ones), apart from the raw ones that are told.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,15 +51,20 @@ class _Scaled:
 
 
 def reasons(
-    earlier: "Behaviour", later: "Behaviour", who: Moved, labels: tuple[Labels, Labels], most: int = 2
+    earlier: "Behaviour",
+    later: "Behaviour",
+    who: Moved,
+    labels: tuple[Labels, Labels],
+    aside: Collection[str] = (),
+    most: int = 2,
 ) -> list[str]:
     """For each of m customers who moved, the one or two behaviours that moved them, in words.
 
     A behaviour counts by how far the customer's own value went, beside everybody's, times how far the new segment lies
-    from the old one in it, in robust standard deviations of everybody. `labels` are those of both snapshots.
+    from the old one in it. `labels` are those of both snapshots; fields `aside` are those that segments do not go by.
     """
     features = {feature.name: i for i, feature in enumerate(earlier.features)}
-    both = [(features[f.name], i) for i, f in enumerate(later.features) if f.name in features]
+    both = [(features[f.name], i) for i, f in enumerate(later.features) if f.name in features and f.field not in aside]
     if not both or not len(who.before):
         return [NOTHING] * len(who.before)
     told = [later.features[i] for _, i in both]
@@ -109,11 +114,13 @@ def _middle(values: Floats, is_share: npt.NDArray[np.bool_]) -> Floats:
 def _scaled(
     behaviour: "Behaviour", columns: npt.NDArray[np.int64], is_share: npt.NDArray[np.bool_]
 ) -> tuple[_Scaled, Floats]:
-    """A snapshot's features, and what one standard deviation is: robust, or the plain one where most are alike."""
+    """A snapshot's features, and one standard deviation of each: plain of shares and where most are alike."""
     empty = _Scaled(behaviour.matrix, columns, np.zeros(len(columns), np.float32))
     values = empty.rows(_spread(len(behaviour.matrix), EVERYBODY))
     robust = MAD_TO_SD * np.median(np.abs(values - np.median(values, axis=0)), axis=0)
-    scale = np.where(robust > 0, robust, values.std(axis=0, dtype=np.float64))
+    plain = values.std(axis=0, dtype=np.float64)
+    # shares have no tails to be guarded against, and most are 0 for most customers
+    scale = np.where((robust > 0) & ~is_share, robust, plain)
     scaled = _Scaled(behaviour.matrix, columns, _middle(values, is_share))
     return scaled, np.where(scale > 0, scale, np.inf).astype(np.float32)
 

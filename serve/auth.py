@@ -1,10 +1,12 @@
 """Who asks, and whether they may.
 
-| role | reads segments, snapshot, customers, similar, reports | vectors | lists of members | audiences, names of segments | objections |
+| role | reads segments, snapshot, customers, similar, reports | vectors | lists of members | audiences | objections |
 |---|---|---|---|---|---|
 | analyst  | yes | yes | no | no | no |
 | marketer | yes | no | yes | yes | yes |
 | admin | yes | yes | yes | yes | yes |
+
+Who makes audiences may name segments too.
 
 A key comes as `Authorization: Bearer kf_...` or `X-API-Key: kf_...`. The catalogue keeps its hash only.
 """

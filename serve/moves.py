@@ -76,7 +76,8 @@ class Comparison:
             raise InputError(f"segment {segment} is in neither snapshot; there are: {there}")
         who = moved(self.paired, before.labels, after.labels)
         who = who if segment is None else who.of(segment)
-        why = reasons(self.earlier.behaviour, self.later.behaviour, who, (before.labels, after.labels))
+        aside = after.manifest.figures.get("set_aside", ())
+        why = reasons(self.earlier.behaviour, self.later.behaviour, who, (before.labels, after.labels), aside)
         return movers(who, self.later.embeddings.customers, after.strength, self.names, why)
 
 

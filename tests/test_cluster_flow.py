@@ -65,9 +65,12 @@ def test_a_segment_has_its_colour_on_both_sides_and_none_where_ids_mean_nothing(
                 assert node.colour == (colour_of(id) if one_lineage or node.side == AFTER else PLAIN)
 
 
-def test_hairs_are_bundled_and_who_stays_is_not() -> None:
+def test_hairs_are_bundled_and_who_stays_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = np.array([[1, 2, 1, 0], [3, 100_000, 0, 0], [0, 0, 5, 0], [0, 0, 4, 0]])
-    found = flow(Matrix((0, 3, NONE, ABSENT), (0, 3, NONE, ABSENT), counts))
+    matrix = Matrix((0, 3, NONE, ABSENT), (0, 3, NONE, ABSENT), counts)
+    assert not flow(matrix).places(MIDDLE), "few hairs are drawn one by one"
+    monkeypatch.setattr("cluster.flow.MOST_HAIRS", 0)
+    found = flow(matrix)
     (middle,) = found.places(MIDDLE)
     assert found.nodes[middle].name == "others: 4 small streams"
     assert found.nodes[middle].size == 2 + 1 + 3 + 4

@@ -95,6 +95,25 @@ def test_features_are_matched_by_name() -> None:
     assert set(reasons(before, alone, who, labels)) == {NOTHING}
 
 
+def test_fields_that_segments_do_not_go_by_are_nobodys_reason() -> None:
+    assert set(reasons(*nights(), aside=["shop"])) == {NOTHING}
+
+
+def test_a_large_share_says_more_than_a_rare_one_that_most_have_none_of() -> None:
+    rng = np.random.default_rng(0)
+    features = tuple(Feature(f"f={v}", "share", "f", v, f"share of events with f = {v}") for v in ("PENSION", "TEA"))
+    was = np.repeat([0, 3], 300).astype(np.int32)
+    before = np.column_stack([np.where(was == 0, 0.7, 0.1), np.where(rng.random(600) < 0.1, 0.03, 0)])
+    before[was == 3, 1] += 0.005
+    now, after = was.copy(), before.copy()
+    now[:20], after[:20] = 3, (0.1, 0.05)
+    same = pair(pl.Series(np.arange(600)), pl.Series(np.arange(600)))
+    pairs = [Behaviour(features, matrix.astype(np.float32)) for matrix in (before, after)]
+    why = reasons(pairs[0], pairs[1], moved(same, was, now), (was, now))
+    assert len(why) == 20
+    assert all(told.startswith("less f pension: 70% to 10%") for told in why)
+
+
 def test_reasons_do_not_hang_on_how_many_are_looked_at_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = reasons(*nights())
     monkeypatch.setattr("cluster.shifts.CELLS", 9)
