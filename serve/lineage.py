@@ -5,12 +5,13 @@ Only what segments need of a snapshot is opened, and not checked byte by byte: t
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import polars as pl
 
 from cluster.artifact import Segments
@@ -69,7 +70,8 @@ class Kept:
 def lineage_up_to(workspace: Workspace, last: Kept) -> list[Kept]:
     """The kept snapshots of the lineage that were served before `last`, oldest first, and `last` itself.
 
-    What was rolled back is not among them: it is no part of how this one came to be.
+    What was rolled back is not among them: it is no part of how this one came to be. The earlier ones come without the
+    places on the map, which are not mapped from a file but copied into memory.
     """
     trail, wanted = workspace.trail(), lineage_of(last.segments)
     names = trail[: trail.index(last.name)] if last.name in trail else workspace.published()
@@ -80,7 +82,7 @@ def lineage_up_to(workspace: Workspace, last: Kept) -> list[Kept]:
         except (ArtifactError, NotFoundError, OSError):
             continue  # pruned in this moment, or damaged: `kinfolk verify` tells
         if kept.name != last.name and lineage_of(kept.segments) == wanted:
-            found.append(kept)
+            found.append(replace(kept, segments=replace(kept.segments, positions=np.empty((0, 2), np.float32))))
     if last.name not in trail:
         own = generation_of(last.segments)
         found = [kept for kept in found if generation_of(kept.segments) < own]

@@ -58,6 +58,13 @@ class Comparison:
         after, up_to = generation_of(self.earlier.segments), generation_of(self.later.segments)
         return [event for event in events_of(self.later.segments) if after < event.generation <= up_to]
 
+    def check(self, segment: int | None) -> None:
+        """Raise InputError for a segment that is in neither snapshot."""
+        known = {profile.id for kept in (self.earlier, self.later) for profile in kept.segments.profiles}
+        if segment is not None and segment not in known:
+            there = ", ".join(map(str, sorted(known))) or "none"
+            raise InputError(f"segment {segment} is in neither snapshot; there are: {there}")
+
     def movers(self, segment: int | None = None) -> pl.DataFrame:
         """Who moved, of one segment if named: customer_id, from, from_name, to, to_name, strength, why.
 
@@ -69,11 +76,8 @@ class Comparison:
                 f"{self.earlier.name} and {self.later.name} do not belong to one line of snapshots, so that ids of "
                 "their segments mean nothing to each other and nobody can be said to have moved"
             )
+        self.check(segment)
         before, after = self.earlier.segments, self.later.segments
-        known = {profile.id for profile in (*before.profiles, *after.profiles)}
-        if segment is not None and segment not in known:
-            there = ", ".join(map(str, sorted(known))) or "none"
-            raise InputError(f"segment {segment} is in neither snapshot; there are: {there}")
         who = moved(self.paired, before.labels, after.labels)
         who = who if segment is None else who.of(segment)
         aside = after.manifest.figures.get("set_aside", ())
@@ -124,7 +128,11 @@ def _evidence(evidence: Mapping[str, float]) -> str:
 
 
 def facts(comparison: Comparison, segment: int | None = None) -> dict[str, Any]:
-    """The comparison as JSON values: the matrix with its names, its streams (of one segment if named), the events."""
+    """The comparison as JSON values: the matrix with its names, its streams and events (of one segment if named).
+
+    Raises InputError for a segment that is in neither.
+    """
+    comparison.check(segment)
     counts, (before, after) = comparison.matrix, comparison.names
     rows = _ends(counts.before, {NONE: "in no segment", ABSENT: "not there before", **before})
     columns = _ends(counts.after, {NONE: "in no segment", ABSENT: "gone", **after})

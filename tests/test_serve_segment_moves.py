@@ -137,6 +137,7 @@ def test_snapshots_of_two_lines_are_told_apart(nights: Nights, tmp_path: Path) -
         (("moves", "--from", "s-nobody"), "no snapshot 's-nobody'"),
         (("moves", "--to", "s-nobody"), "no snapshot 's-nobody'"),
         (("moves", "--out", "x.txt"), "must end in"),
+        (("moves", "--segment", "55"), "segment 55 is in neither snapshot; there are: 0, 3, 7, 9"),
         (("flow", "x.pdf"), "must end in .png or .html"),
         (("map", "x.jpg"), "must end in .png or .html"),
         (("show", "5"), "no segment 5 here; there are: 0, 3, 7, 9"),

@@ -139,7 +139,8 @@ def history(
         names = [names_in_force(kept.segments, catalogue) for kept in lineage]
     called = [None if s.segment is None else of[s.segment] for s, of in zip(found, names, strict=True)]
     if json:
-        print_json([{**asdict(stay), "name": name} for stay, name in zip(found, called, strict=True)])
+        told = [{**asdict(stay), "published": stay.published.isoformat()} for stay in found]
+        print_json([{**facts, "name": name} for facts, name in zip(told, called, strict=True)])
         return
     rows = [
         (

@@ -98,7 +98,7 @@ def show(
     events = [event for event in events_of(opened.segments) if segment in (event.segment, *event.others)]
     if json:
         facts = {**asdict(profile), "standing": profile.standing, **_trend_facts(sizes)}
-        names_given = [{"name": n.name, "at": n.at, "by": n.actor} for n in given]
+        names_given = [{"name": n.name, "at": n.at.isoformat(), "by": n.actor} for n in given]
         happened = [event_facts(event, names) for event in events]
         print_json(
             {**facts, "snapshot": opened.name, "made_name": found.name, "names": names_given, "events": happened}
@@ -146,4 +146,5 @@ def _trend_facts(sizes: "Sequence[SizeThen]") -> dict[str, Any]:
 
     from serve.lineage import change
 
-    return {"change": change(tuple(sizes)), "sizes": [asdict(then) for then in sizes]}
+    facts = [{**asdict(then), "published": then.published.isoformat()} for then in sizes]
+    return {"change": change(tuple(sizes)), "sizes": facts}
