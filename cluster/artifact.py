@@ -199,24 +199,16 @@ def write_segments(
             file.write_table(table)
         write_state(writer, registry, lineage)
         writer.write_json(PROFILES, [asdict(profile) for profile in profiles])
-        labels = by_position(members.labels, profiles)
-        draw(writer.path(PICTURE), members.positions, labels, names, title)
+        ids = [profile.id for profile in profiles]
+        draw(writer.path(PICTURE), members.positions, members.labels, names, title, ids)
         notes = [f"{p.size:,} customers ({p.share:.1%}), {p.standing}" for p in profiles]
-        write_page(writer.path(PAGE), members.positions, labels, names, notes, title)
+        write_page(writer.path(PAGE), members.positions, members.labels, names, notes, title, ids)
         writer.parents.update(parents)
         writer.counts.update(customers=n, segments=len(profiles), unassigned=unassigned)
         writer.figures.update(
             registry.figures, message=registry.message, unassigned_share=unassigned / n, **(figures or {})
         )
     return Segments.load(folder, deep=False)
-
-
-def by_position(labels: Labels, profiles: Sequence[SegmentProfile]) -> Labels:
-    """Labels by the position of a segment among `profiles` instead of its id; -1 for unassigned."""
-    new = np.full(max([profile.id for profile in profiles], default=0) + 2, -1, np.int32)
-    for position, profile in enumerate(profiles):
-        new[profile.id] = position
-    return np.where(labels >= 0, new[labels], -1).astype(np.int32)
 
 
 def _members(folder: Path, manifest: Manifest) -> Membership:

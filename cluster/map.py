@@ -11,7 +11,7 @@ import numpy.typing as npt
 from cluster.clusters import Labels
 from cluster.labels import spread_out
 from cluster.neighbours import Floats
-from cluster.palette import UNASSIGNED, colours_for
+from cluster.palette import colour_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,11 +24,18 @@ MARGIN = 0.06
 MOST_NAMES = 40
 
 
-def anchors_of(positions: Floats, labels: Labels, segments: int) -> npt.NDArray[np.float64]:
+def members_of(labels: Labels, ids: Sequence[int]) -> list[npt.NDArray[np.int64]]:
+    """The rows of each of some segments, ascending; `labels` [n] are everybody's."""
+    order = np.argsort(labels, kind="stable")
+    bounds = labels[order]
+    return [order[slice(*np.searchsorted(bounds, [id, id + 1]))] for id in ids]
+
+
+def anchors_of(positions: Floats, members: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.float64]:
     """Where each segment's name points to: the member nearest to the median of its members, [segments, 2]."""
-    anchors = np.zeros((segments, 2))
-    for segment in range(segments):
-        mine = positions[labels == segment].astype(np.float64)
+    anchors = np.zeros((len(members), 2))
+    for segment, rows in enumerate(members):
+        mine = positions[rows].astype(np.float64)
         anchors[segment] = mine[np.argmin(((mine - np.median(mine, axis=0)) ** 2).sum(axis=1))]
     return anchors
 
@@ -41,8 +48,13 @@ def window_of(positions: Floats) -> tuple[float, float, float, float]:
     return low[0] - pad[0], high[0] + pad[0], low[1] - pad[1], high[1] + pad[1]
 
 
-def draw(path: Path, positions: Floats, labels: Labels, names: Sequence[str], title: str) -> None:
-    """Write the map of positions [n, 2] as a PNG of 1600 × 1200 pixels; same input, same bytes."""
+def draw(
+    path: Path, positions: Floats, labels: Labels, names: Sequence[str], title: str, ids: Sequence[int] | None = None
+) -> None:
+    """Write the map of positions [n, 2] as a PNG of 1600 × 1200 pixels; same input, same bytes.
+
+    `ids` [s] are the segments' numbers in the labels, in order of their names [s]: 0 to s - 1 where they are left out.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -51,53 +63,61 @@ def draw(path: Path, positions: Floats, labels: Labels, names: Sequence[str], ti
     axes = figure.add_axes((0.02, 0.02, 0.96, 0.92))
     axes.set_axis_off()
     axes.set_title(title, fontsize=11, loc="left", color="#222222", parse_math=False)
-    left, right, bottom, top = window_of(positions)
-    axes.set_xlim(left, right)
-    axes.set_ylim(bottom, top)
-    anchors = anchors_of(positions, labels, len(names))
-    colours = colours_for(anchors)
+    window = window_of(positions)
+    axes.set_xlim(*window[:2])
+    axes.set_ylim(*window[2:])
+    ids = range(len(names)) if ids is None else ids
+    members = members_of(labels, ids)
     if len(positions) <= POINTS:
-        _scatter(axes, positions, labels, colours)
+        _scatter(axes, positions, labels, members, ids)
     else:
-        _density(axes, positions, labels, colours, (left, right, bottom, top))
-    tops = np.array([np.quantile(positions[labels == s, 1], 0.95) for s in range(len(names))])
-    _name(figure, axes, anchors, tops, names, colours, canvas.get_renderer())
+        picture = density(positions, labels, window)
+        axes.imshow(picture, extent=window, origin="lower", aspect="auto", interpolation="nearest")
+    tops = np.array([np.quantile(positions[rows, 1], 0.95) for rows in members])
+    colours = [colour_of(id) for id in ids]
+    _name(figure, axes, anchors_of(positions, members), tops, names, colours, canvas.get_renderer())
     # without this, matplotlib writes its own version into the file
     figure.savefig(path, metadata={"Software": None})
 
 
-def _scatter(axes: "Axes", positions: Floats, labels: Labels, colours: Sequence[str]) -> None:
-    size = float(np.clip(60_000 / len(positions), 1.5, 14))
-    rest = labels < 0
-    axes.scatter(positions[rest, 0], positions[rest, 1], s=size * 0.6, c=UNASSIGNED, linewidths=0)
-    for segment, colour in enumerate(colours):
-        mine = positions[labels == segment]
-        axes.scatter(mine[:, 0], mine[:, 1], s=size, c=colour, alpha=0.7, linewidths=0)
-
-
-def _density(
-    axes: "Axes", positions: Floats, labels: Labels, colours: Sequence[str], window: tuple[float, float, float, float]
+def _scatter(
+    axes: "Axes",
+    positions: Floats,
+    labels: Labels,
+    members: Sequence[npt.NDArray[np.int64]],
+    ids: Sequence[int],
 ) -> None:
-    """A picture element takes the colour of the segment with most customers there, the stronger the more there are."""
-    from matplotlib.colors import to_rgb
+    size = float(np.clip(60_000 / len(positions), 1.5, 14))
+    rest = positions[labels < 0]
+    axes.scatter(rest[:, 0], rest[:, 1], s=size * 0.6, c=colour_of(-1), linewidths=0)
+    for id, rows in zip(ids, members, strict=True):
+        mine = positions[rows]
+        axes.scatter(mine[:, 0], mine[:, 1], s=size, c=colour_of(id), alpha=0.7, linewidths=0)
 
-    extent = [list(window[:2]), list(window[2:])]
-    most = np.zeros(BINS)
-    total = np.zeros(BINS)
-    colour = np.ones((*BINS, 3))
-    for segment in range(-1, len(colours)):
-        mine = positions[labels == segment]
-        if len(mine) == 0:
-            continue
-        here, _, _ = np.histogram2d(mine[:, 0], mine[:, 1], bins=BINS, range=extent)
+
+def density(
+    positions: Floats, labels: Labels, window: tuple[float, float, float, float], bins: tuple[int, int] = BINS
+) -> npt.NDArray[np.float64]:
+    """The map as a picture [height, width, RGBA], its first row at the bottom, of `bins` (width, height) elements.
+
+    An element takes the colour of the segment with most customers there, the stronger the more there are.
+    """
+    width, height = bins
+    low, span = np.array(window)[[0, 2]], np.array([window[1] - window[0], window[3] - window[2]])
+    places = np.floor((positions - low) / span * bins).astype(np.int64)
+    inside = ((places >= 0) & (places < bins)).all(axis=1)
+    cells, of = (places[:, 1] * width + places[:, 0])[inside], labels[inside]
+    most, total = np.zeros(width * height), np.zeros(width * height)
+    colour = np.ones((width * height, 3))
+    for id, rows in zip(found := np.unique(of).tolist(), members_of(of, found), strict=True):
+        here = np.bincount(cells[rows], minlength=width * height)
         ahead = here > most
         most[ahead] = here[ahead]
-        colour[ahead] = to_rgb(UNASSIGNED if segment < 0 else colours[segment])
+        colour[ahead] = [int(colour_of(id)[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         total += here
-    full = max(float(np.quantile(total[total > 0], 0.98)), 1.0)
+    full = max(float(np.quantile(total[total > 0], 0.98)), 1.0) if total.any() else 1.0
     alpha = np.where(total > 0, 0.25 + 0.75 * np.minimum(np.log1p(total) / np.log1p(full), 1.0), 0.0)
-    picture = np.dstack([colour, alpha]).transpose(1, 0, 2)
-    axes.imshow(picture, extent=window, origin="lower", aspect="auto", interpolation="nearest")
+    return np.column_stack([colour, alpha]).reshape(height, width, 4)
 
 
 def _name(

@@ -1,16 +1,19 @@
 """The map as one HTML page that works offline: plotly.js and the data are inside it."""
 
+import base64
 import html
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cluster.clusters import Labels
-from cluster.map import anchors_of, window_of
+from cluster.map import density, window_of
 from cluster.neighbours import Floats
-from cluster.palette import UNASSIGNED, colours_for
+from cluster.palette import colour_of
 
 POINTS = 20_000
 SEED = 0
@@ -35,35 +38,67 @@ Plotly.newPlot("map", {data}, {layout}, {{displaylogo: false, responsive: true, 
 
 
 def write_page(
-    path: Path, positions: Floats, labels: Labels, names: Sequence[str], notes: Sequence[str], title: str
+    path: Path,
+    positions: Floats,
+    labels: Labels,
+    names: Sequence[str],
+    notes: Sequence[str],
+    title: str,
+    ids: Sequence[int] | None = None,
 ) -> None:
     """Write the interactive map of positions [n, 2]; `notes` [segments] stand below each name. Same input, same bytes.
 
-    At most 20,000 customers are drawn, a fixed sample. No customer id is in the page.
+    `ids` [segments] are their numbers in the labels, 0 to segments - 1 where they are left out. At most 20,000
+    customers are points that can be pointed at, a fixed sample; where there are more, a picture of all of them lies
+    beneath. No customer id is in the page.
     """
-    from plotly.offline import get_plotlyjs
-
-    anchors = anchors_of(positions, labels, len(names))
-    colours = colours_for(anchors)
     shown = np.arange(len(positions))
     if len(shown) > POINTS:
         shown = np.sort(np.random.default_rng(SEED).choice(len(shown), POINTS, replace=False))
-    traces = [_trace(positions[shown[labels[shown] < 0]], "unassigned", "in no segment", UNASSIGNED)]
-    for segment, name in enumerate(names):
-        mine = shown[labels[shown] == segment]
-        traces.append(_trace(positions[mine], name, notes[segment], colours[segment]))
-    left, right, bottom, top = window_of(positions)
+    window = window_of(positions)
+    traces = [_trace(positions[shown[labels[shown] < 0]], "unassigned", "in no segment", colour_of(-1))]
+    for id, name, note in zip(range(len(names)) if ids is None else ids, names, notes, strict=True):
+        traces.append(_trace(positions[shown[labels[shown] == id]], name, note, colour_of(id)))
     hidden = {"visible": False}
     layout = {
         "title": {"text": html.escape(title)},
-        "xaxis": {**hidden, "range": [round(left, 3), round(right, 3)]},
-        "yaxis": {**hidden, "range": [round(bottom, 3), round(top, 3)]},
+        "xaxis": {**hidden, "range": [round(x, 3) for x in window[:2]]},
+        "yaxis": {**hidden, "range": [round(y, 3) for y in window[2:]]},
         "plot_bgcolor": "white",
         "hovermode": "closest",
         "legend": {"itemsizing": "constant"},
+        "images": [] if len(shown) == len(positions) else [_beneath(positions, labels, window)],
     }
-    page = PAGE.format(title=html.escape(title), library=get_plotlyjs(), data=_json(traces), layout=_json(layout))
-    path.write_text(page, encoding="utf-8")
+    path.write_text(offline(title, traces, layout), encoding="utf-8")
+
+
+def offline(title: str, traces: Sequence[dict[str, object]], layout: dict[str, object]) -> str:
+    """A page with one plot of plotly.js that needs nothing from anywhere."""
+    from plotly.offline import get_plotlyjs
+
+    return PAGE.format(title=html.escape(title), library=get_plotlyjs(), data=_json(traces), layout=_json(layout))
+
+
+def _beneath(positions: Floats, labels: Labels, window: tuple[float, float, float, float]) -> dict[str, object]:
+    """Everybody as a picture that lies beneath the points and goes with them when the map is zoomed."""
+    from matplotlib.image import imsave
+
+    content = io.BytesIO()
+    unsigned: Any = {"Software": None}  # without this, matplotlib writes its own version into the picture
+    imsave(content, density(positions, labels, window), format="png", origin="lower", metadata=unsigned)
+    left, right, bottom, top = window
+    return {
+        "source": "data:image/png;base64," + base64.b64encode(content.getvalue()).decode(),
+        "xref": "x",
+        "yref": "y",
+        "x": left,
+        "y": top,
+        "sizex": right - left,
+        "sizey": top - bottom,
+        "sizing": "stretch",
+        "layer": "below",
+        "opacity": 0.6,
+    }
 
 
 def _trace(positions: Floats, name: str, note: str, colour: str) -> dict[str, object]:

@@ -6,6 +6,8 @@
 | marketer | yes | no | yes | yes | yes |
 | admin | yes | yes | yes | yes | yes |
 
+Who makes audiences may name segments too.
+
 A key comes as `Authorization: Bearer kf_...` or `X-API-Key: kf_...`. The catalogue keeps its hash only.
 """
 

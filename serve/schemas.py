@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 CustomerId = int | str
 """As in the source: a JSON number where ids are whole numbers, a string otherwise."""
@@ -152,6 +152,16 @@ class SegmentDriver(Answer):
     """What drivers are ranked by."""
 
 
+class SizeThen(Answer):
+    """How large a segment was in a snapshot."""
+
+    snapshot: str
+    published: datetime
+    """When the snapshot was sealed, UTC."""
+    size: int
+    """Customers; 0 where there was no such segment."""
+
+
 class SegmentAnswer(Answer):
     """One segment."""
 
@@ -170,6 +180,10 @@ class SegmentAnswer(Answer):
     drivers: list[SegmentDriver]
     typical: list[CustomerId]
     """Its most typical customers."""
+    change: int | None
+    """Change of its size since the snapshot before; None where it was not there."""
+    sizes: list[SizeThen]
+    """Its size in the kept snapshots in which segments keep their ids, oldest first, since it was born."""
 
 
 class SegmentsAnswer(Answer):
@@ -183,6 +197,108 @@ class SegmentsAnswer(Answer):
     message: str | None
     """Why there are no segments, or only one."""
     segments: list[SegmentAnswer]
+
+
+class SegmentNameAnswer(Answer):
+    """A name that somebody gave to a segment."""
+
+    segment: int
+    name: str
+    at: datetime
+    by: str
+    """Name of the key or command that gave it."""
+
+
+class End(Answer):
+    """A row or a column of a matrix of moves."""
+
+    segment: int | None
+    """None: in no segment, or not there."""
+    name: str
+    """The segment's name, `in no segment`, `not there before` or `gone`."""
+
+
+class Stream(Answer):
+    """Customers who went from one segment to another, or stayed in one."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True, use_attribute_docstrings=True)
+
+    from_: int | None = Field(alias="from")
+    from_name: str
+    to: int | None
+    to_name: str
+    customers: int
+
+
+class SegmentEventAnswer(Answer):
+    """What happened to a segment."""
+
+    kind: Literal["born", "split", "merged", "died"]
+    segment: int
+    others: list[int]
+    """split: the new segments that left it; merged: the one that it went into."""
+    generation: int
+    """The segmentation, counted from 1, that it first shows in."""
+    evidence: dict[str, float]
+    """What it was decided on."""
+    words: str
+
+
+class MovesAnswer(Answer):
+    """Two snapshots compared."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True, use_attribute_docstrings=True)
+
+    from_: str = Field(alias="from")
+    """The earlier snapshot."""
+    to: str
+    """The later snapshot."""
+    comparable: bool
+    """Whether a segment's id means the same in both."""
+    note: str | None
+    """What it means where they are not comparable."""
+    rows: list[End]
+    """Where customers were."""
+    columns: list[End]
+    """Where they are."""
+    counts: list[list[int]]
+    """Customers by row and column."""
+    streams: list[Stream]
+    """The same as a list, the largest first, without what is 0."""
+    stayed: int | None
+    """Customers in the same segment, or in none, in both; None where the two are not comparable."""
+    moved: int | None
+    """Customers who are in both and in different segments; None where the two are not comparable."""
+    new: int
+    """Customers who were not there before."""
+    gone: int
+    """Customers who are there no more."""
+    events: list[SegmentEventAnswer]
+    """What happened to segments in between, oldest first."""
+
+
+class StayAnswer(Answer):
+    """Where a customer was in a snapshot."""
+
+    snapshot: str
+    published: datetime
+    there: bool
+    """Whether the customer was in the snapshot at all."""
+    segment: int | None
+    """None: in no segment."""
+    name: str | None
+    """The segment's name."""
+    strength: float | None
+
+
+class WayAnswer(Answer):
+    """A customer's way through the kept snapshots in which segments keep their ids."""
+
+    customer_id: CustomerId
+    snapshot: str
+    """The last of them, which is served."""
+    segments: list[StayAnswer]
+    """Oldest first."""
 
 
 class SegmentMember(Answer):

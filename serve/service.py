@@ -11,10 +11,13 @@ import faiss
 
 from serve.auth import Key, KeyRing
 from serve.config import ServeConfig
+from serve.lineage import Lineages
 from serve.live import Live
 from serve.metrics import Metrics
 from serve.objections import Objected
+from serve.pictures import Pictures
 from serve.problems import UnavailableError
+from serve.segment_names import Named
 from store.catalogue import Catalogue
 from store.objections import Objections
 from store.threads import available_cpus
@@ -35,6 +38,9 @@ class Service:
         self.keys = KeyRing(self._find_key, config.key_seconds)
         self.objections = Objections(catalogue)
         self.objected = Objected(self.objections, config.key_seconds)
+        self.named = Named(catalogue, config.key_seconds)
+        self.lineages = Lineages(workspace)
+        self.pictures = Pictures()
         self.pool = ThreadPoolExecutor(config.audience_workers, thread_name_prefix="audience")
         self._searching = ThreadPoolExecutor(available_cpus(), "search", initializer=_one_core)
         self._queued, self._closed = 0, False

@@ -102,3 +102,16 @@ class Objection:
     """Who noted it."""
     objects: bool
     """False once it was withdrawn."""
+
+
+@dataclass(frozen=True)
+class SegmentName:
+    """A name that somebody gave to a segment."""
+
+    lineage: str
+    """The line of snapshots in which segments keep their ids."""
+    segment: int
+    name: str
+    at: datetime
+    actor: str
+    """Who gave it."""

@@ -9,7 +9,7 @@ from sqlalchemy.types import TypeDecorator
 
 from store.records import Action, AudienceStatus, Role, RunStatus
 
-HEAD = "0002"
+HEAD = "0003"
 """Newest migration; kept here so that opening an up-to-date catalogue need not load Alembic."""
 VERSION_TABLE = "catalogue_version"
 """Our own name, so that a PostgreSQL database may hold another application's Alembic table beside it."""
@@ -134,3 +134,17 @@ class ObjectionRow(Base):
     at: Mapped[datetime]
     actor: Mapped[str]
     objects: Mapped[bool]
+
+
+class SegmentNameRow(Base):
+    """Table segment_names: the last row of a segment is its name."""
+
+    __tablename__ = "segment_names"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    lineage: Mapped[str] = mapped_column(index=True)
+    segment: Mapped[int]
+    name: Mapped[str]
+    at: Mapped[datetime]
+    actor: Mapped[str]

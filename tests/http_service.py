@@ -41,9 +41,17 @@ def group_of(n: int) -> np.ndarray:
 
 
 def publish(
-    root: Path, seed: int = 0, ids: pl.Series | None = None, n: int = N, config: IndexConfig | None = None
+    root: Path,
+    seed: int = 0,
+    ids: pl.Series | None = None,
+    n: int = N,
+    config: IndexConfig | None = None,
+    lineage: str | None = None,
 ) -> str:
-    """Publish a snapshot of `n` customers, 0 to n - 1 where no ids are given, and return its name."""
+    """Publish a snapshot of `n` customers, 0 to n - 1 where no ids are given, and return its name.
+
+    Segments mean the same in all snapshots of one `lineage`.
+    """
     workspace, customers = Workspace.create(root), pl.Series(np.arange(n)) if ids is None else ids
     n = len(customers)
     key = key_of("test snapshot", seed, customers.to_list())
@@ -55,7 +63,7 @@ def publish(
     matrix = np.column_stack([rng.integers(2, 90, n), rng.gamma(2, 50, n), np.eye(GROUPS)[group]]).astype(np.float32)
     write_behaviour(Behaviour(FEATURES, matrix), key, folder / "behaviour", {})
     registry, profiles = _segments(group, customers, rng)
-    write_segments(folder / "segments", key, registry, "line", profiles, {})
+    write_segments(folder / "segments", key, registry, lineage or key, profiles, {})
     figures = {"audience": QUICK.model_dump(mode="json")}
     return workspace.publish(key, {"embeddings": key}, {"customers": n}, figures)
 

@@ -61,6 +61,8 @@ def test_every_command_is_described(generate: ModuleType) -> None:
         assert f"## kinfolk {command}\n" in page
     for command in ("keys create", "keys list", "keys revoke"):
         assert f"## kinfolk {command}\n" in page
+    for command in ("show", "moves", "history", "rename", "names", "map", "flow"):
+        assert f"## kinfolk segments {command}\n" in page
 
 
 def test_every_field_of_a_recipe_is_described(generate: ModuleType) -> None:

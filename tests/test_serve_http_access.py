@@ -30,8 +30,11 @@ KEPT_BY_SOME = [
     ("POST", "/v1/saved-audiences/{saved}/refresh"),
     ("GET", "/v1/saved-audiences/{saved}/changes"),
     ("DELETE", "/v1/saved-audiences/{saved}"),
+    ("GET", "/v1/segments/moves/customers"),
+    ("PUT", "/v1/segments/{segment}/name"),
 ]
-"""What keeps the register of objections, and saved audiences."""
+"""What keeps the register of objections, saved audiences and names of segments, and the list of who moved."""
+NAME = "/v1/segments/{segment}/name"
 SAVED = "/v1/saved-audiences/{saved}"
 OPEN = {"/livez", "/readyz", "/metrics"}
 DOCS = Path(__file__).parents[1] / "docs" / "http.md"
@@ -40,7 +43,8 @@ DOCS = Path(__file__).parents[1] / "docs" / "http.md"
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     root = tmp_path_factory.mktemp("workspace")
-    publish(root)
+    for seed in (1, 0):  # two of one line, so that there is something to compare
+        publish(root, seed, lineage="line")
     made = Service(root)
     for method in ("put", "delete"):  # customer 17 has said something, and objects no more
         getattr(made.client, method)("/v1/objections/17")
@@ -64,6 +68,7 @@ def call(service: Service, method: str, path: str, audience: str, headers: dict[
     filled = path.format(customer="17", segment="1", audience=audience, saved="spring")
     asked = {"seeds": SEEDS, "size": 120}
     bodies: dict[str, Any] = {"/v1/audiences": asked, "/v1/objections": {"withdraw": [18]}, SAVED: asked}
+    bodies[NAME] = {"name": "Ours"}
     body = json.dumps(bodies[path]) if method in ("POST", "PUT") and path in bodies else None
     service.client.headers.clear()
     return service.client.request(method, filled, content=body, headers={**headers, "Content-Type": "application/json"})
@@ -80,6 +85,9 @@ def test_every_route_that_was_asked_for_is_there(service: Service) -> None:
         ("GET", "/v1/segments"),
         ("GET", "/v1/segments/{segment}"),
         ("GET", "/v1/segments/{segment}/members"),
+        ("GET", "/v1/segments/moves"),
+        *(("GET", f"/v1/segments/{name}.{form}") for name in ("map", "flow") for form in ("png", "html")),
+        ("GET", "/v1/customers/{customer}/segments"),
         ("POST", "/v1/audiences"),
         ("GET", "/v1/audiences"),
         ("GET", "/v1/audiences/{audience}"),

@@ -12,6 +12,8 @@ import pytest
 from configs.errors import ArtifactError
 from store.artifact import verify
 from store.catalogue import Catalogue
+from store.objections import Objections
+from store.segment_names import SegmentNames
 from store.workspace import Workspace
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -82,6 +84,13 @@ def test_a_golden_catalogue_is_migrated_and_read(dump: Path, tmp_path: Path) -> 
         (key,) = catalogue.keys()
         assert (key.name, key.role) == ("Anna", "marketer")
         assert catalogue.audience("a-0000000000000001").report == {"expected_recall": 0.25}
-        assert [entry.action for entry in catalogue.audit_log()] == ["audience", "key.create", "publish"]
+        actions = ["publish", "key.create", "audience", "objection.add", "segment.rename"]
+        number = int(dump.stem.split("-")[1])
+        rows = 2 + number  # every migration since the first has added a register
+        assert [entry.action for entry in catalogue.audit_log()] == actions[:rows][::-1]
+        assert [o.customer for o in Objections(catalogue).standing()] == (["17"] if number >= 2 else [])
+        assert {id: n.name for id, n in SegmentNames(catalogue).given("line").items()} == (
+            {3: "Drivers"} if number >= 3 else {}
+        )
         catalogue.audit("test", "read", "catalogue")
-        assert catalogue.audit_log(limit=1)[0].id == 4
+        assert catalogue.audit_log(limit=1)[0].id == rows + 1

@@ -43,6 +43,7 @@ def similar(
     """List the customers most like one, without those who objected to marketing profiling."""
     from serve.catalogues import open_catalogue
     from serve.objections import objected_in
+    from serve.segment_names import names_in_force
     from serve.snapshot import Snapshot
     from store.objections import Objections
 
@@ -50,6 +51,7 @@ def similar(
     opened = Snapshot.load(place, snapshot)
     with open_catalogue(place) as catalogue:
         objected = objected_in(opened, Objections(catalogue))
+        names = names_in_force(opened.segments, catalogue)
     only, never = numbers("--segments", segments), numbers("--not-segments", not_segments)
     found = list(zip(*opened.neighbours(opened.row(customer), k, only, never, objected), strict=True))
     if json:
@@ -62,8 +64,8 @@ def similar(
         return
     table = []
     for row, value in found:
-        profile = opened.segment_of(row)
-        table.append((str(opened.customer(row)), value, profile and profile.name))
+        label = opened.label(row)
+        table.append((str(opened.customer(row)), value, None if label is None else names[label]))
     print_table(("customer", "similarity", "segment"), table)
 
 

@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BeforeValidator
 
 from serve.auth import Right, require
+from serve.lineage import stays
 from serve.objections import Mask, Standing
 from serve.routes.common import CustomerText, Reader, Served, Services, tag
-from serve.schemas import CustomerAnswer, Measure, Membership, SimilarAnswer
+from serve.schemas import CustomerAnswer, Measure, Membership, SimilarAnswer, StayAnswer, WayAnswer
+from serve.segment_names import Names, named
 from serve.snapshot import Snapshot
 
 router = APIRouter(prefix="/v1/customers", tags=["customers"])
@@ -30,6 +33,7 @@ Numbers = Annotated[tuple[int, ...], BeforeValidator(_numbers)]
 def read_customer(
     response: Response,
     key: Reader,
+    service: Services,
     snapshot: Served,
     customer: CustomerText,
     include: Annotated[
@@ -40,13 +44,13 @@ def read_customer(
     """What is known about one customer: segment, place on the map, behaviour, and the vector where asked for."""
     if "vector" in include:
         require(key, Right.VECTORS)
-    row = snapshot.row(customer)
-    tag(response, snapshot.name)
+    row, naming = snapshot.row(customer), service.named.of(snapshot)
+    tag(response, snapshot.name, *naming.tags)
     x, y = snapshot.segments.positions[row].tolist()
     return CustomerAnswer(
         customer_id=snapshot.customer(row),
         snapshot=snapshot.name,
-        segment=_membership(snapshot, row),
+        segment=_membership(snapshot, row, naming.names),
         position=(x, y),
         behaviour=_behaviour(snapshot, row, "behaviour" in include),
         vector=snapshot.embeddings.vectors[row].tolist() if "vector" in include else None,
@@ -100,11 +104,26 @@ def _similar(
     return json.dumps(answer, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _membership(snapshot: Snapshot, row: int) -> Membership | None:
+@router.get("/{customer}/segments")
+def read_way(response: Response, key: Reader, service: Services, snapshot: Served, customer: CustomerText) -> WayAnswer:
+    """The segments that a customer was in, in every kept snapshot in which segments keep their ids, oldest first."""
+    lineage = service.lineages.of(snapshot)
+    found = stays(lineage, customer)
+    naming = [service.named.read(kept.segments) for kept in lineage]
+    tag(response, snapshot.name, *naming[-1].tags)
+    way = [
+        StayAnswer(name=None if stay.segment is None else names.names[stay.segment], **asdict(stay))
+        for stay, names in zip(found, naming, strict=True)
+    ]
+    id = int(customer) if snapshot.customer_type == "integer" else customer
+    return WayAnswer(customer_id=id, snapshot=snapshot.name, segments=way)
+
+
+def _membership(snapshot: Snapshot, row: int, names: Names) -> Membership | None:
     profile = snapshot.segment_of(row)
     if profile is None:
         return None
-    return Membership(id=profile.id, name=profile.name, strength=float(snapshot.segments.strength[row]))
+    return Membership(id=profile.id, name=named(profile, names).name, strength=float(snapshot.segments.strength[row]))
 
 
 def _behaviour(snapshot: Snapshot, row: int, everything: bool) -> list[Measure]:

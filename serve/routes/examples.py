@@ -115,6 +115,15 @@ MEMBERS_ANSWER = _list_of("All members, best first: customer_id, score, rank, re
 """The formats of a members list."""
 CHANGES_ANSWER = _list_of("Who entered and who left: customer_id, change, why")
 """The formats of a list of changes."""
+MOVERS_ANSWER = _list_of("Who moved: customer_id, from, from_name, to, to_name, strength, why")
+"""The formats of a list of who moved."""
+
+
+def picture_of(words: str, media_type: str) -> dict[int | str, dict[str, Any]]:
+    """The answer that is a picture or a page."""
+    schema = {"type": "string"} if media_type.startswith("text/") else {"type": "string", "format": "binary"}
+    return {200: {"description": words, "content": {media_type: {"schema": schema}}}}
+
 
 OUTCOMES: dict[str, Any] = {
     "requestBody": {

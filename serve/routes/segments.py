@@ -5,11 +5,23 @@ from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict
 
 from cluster.artifact import SegmentProfile
+from serve.lineage import SizeThen, change, trends
 from serve.problems import FaultsError
-from serve.routes.common import MembersReader, Reader, Served, Services, decode_cursor, encode_cursor, tag
-from serve.schemas import MembersPage, SegmentAnswer, SegmentMember, SegmentsAnswer
+from serve.routes.common import (
+    Creator,
+    MembersReader,
+    Reader,
+    Served,
+    Services,
+    decode_cursor,
+    encode_cursor,
+    tag,
+)
+from serve.schemas import MembersPage, SegmentAnswer, SegmentMember, SegmentNameAnswer, SegmentsAnswer
+from serve.segment_names import named, rename
 from serve.snapshot import Snapshot
 
 router = APIRouter(prefix="/v1/segments", tags=["segments"])
@@ -17,9 +29,11 @@ LARGEST_PAGE = 10_000
 
 
 @router.get("")
-def read_segments(response: Response, key: Reader, snapshot: Served) -> SegmentsAnswer:
+def read_segments(response: Response, key: Reader, service: Services, snapshot: Served) -> SegmentsAnswer:
     """All segments, the largest first, each with what sets it apart, and how many customers are in none."""
-    tag(response, snapshot.name)
+    naming = service.named.of(snapshot)
+    sizes = trends(service.lineages.of(snapshot))
+    tag(response, snapshot.name, *naming.tags)
     unassigned = int(np.count_nonzero(snapshot.segments.labels < 0))
     return SegmentsAnswer(
         snapshot=snapshot.name,
@@ -27,16 +41,38 @@ def read_segments(response: Response, key: Reader, snapshot: Served) -> Segments
         unassigned=unassigned,
         unassigned_share=unassigned / snapshot.n_customers,
         message=snapshot.segments.message or None,
-        segments=[_answer(snapshot, profile) for profile in snapshot.segments.profiles],
+        segments=[_answer(snapshot, named(p, naming.names), sizes[p.id]) for p in snapshot.segments.profiles],
     )
 
 
 @router.get("/{segment}")
-def read_segment(response: Response, key: Reader, snapshot: Served, segment: int) -> SegmentAnswer:
-    """One segment: its size, how stable it is, what sets it apart, typical customers."""
-    profile = snapshot.profile(segment)
-    tag(response, snapshot.name)
-    return _answer(snapshot, profile)
+def read_segment(response: Response, key: Reader, service: Services, snapshot: Served, segment: int) -> SegmentAnswer:
+    """One segment: its size over time, how stable it is, what sets it apart, typical customers."""
+    profile, naming = snapshot.profile(segment), service.named.of(snapshot)
+    sizes = trends(service.lineages.of(snapshot))
+    tag(response, snapshot.name, *naming.tags)
+    return _answer(snapshot, named(profile, naming.names), sizes[segment])
+
+
+class GivenName(BaseModel):
+    """A name for a segment."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+
+
+@router.put("/{segment}/name")
+def name_segment(
+    key: Creator, service: Services, snapshot: Served, segment: int, given: GivenName
+) -> SegmentNameAnswer:
+    """Give a segment a name of 1 to 72 characters that no other has.
+
+    It holds in every snapshot in which segments keep their ids, also in later ones. Audited.
+    """
+    name = rename(snapshot.segments, segment, given.name, service.catalogue, key.name)
+    service.named.forget()
+    return SegmentNameAnswer(segment=segment, name=name.name, at=name.at, by=name.actor)
 
 
 @router.get("/{segment}/members")
@@ -86,5 +122,6 @@ def _row_after(snapshot: Snapshot, segment: int, cursor: str) -> int:
         raise FaultsError(["cursor: not one that a page before gave"]) from None
 
 
-def _answer(snapshot: Snapshot, profile: SegmentProfile) -> SegmentAnswer:
-    return SegmentAnswer(snapshot=snapshot.name, standing=profile.standing, **asdict(profile))
+def _answer(snapshot: Snapshot, profile: SegmentProfile, sizes: tuple[SizeThen, ...]) -> SegmentAnswer:
+    facts = {**asdict(profile), "change": change(sizes), "sizes": [asdict(then) for then in sizes]}
+    return SegmentAnswer(snapshot=snapshot.name, standing=profile.standing, **facts)

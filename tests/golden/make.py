@@ -28,6 +28,8 @@ from serve.recipe import load_recipe
 from serve.snapshot import Snapshot
 from store.artifact import create
 from store.catalogue import Catalogue
+from store.objections import Objections
+from store.segment_names import SegmentNames
 from store.tables import HEAD
 from store.workspace import Workspace
 from train.artifact import Model
@@ -139,6 +141,8 @@ def write_catalogue(path: Path) -> None:
             result_sha256="1" * 64,
             members="audiences/a-0000000000000001.arrow",
         )
+        Objections(catalogue).note(["17"], True, actor="Anna")
+        SegmentNames(catalogue).rename("line", 3, "Drivers", actor="Anna", others={3: "Much fuel"})
 
 
 def write_workspace(home: Path) -> dict[str, Any]:
