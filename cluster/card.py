@@ -30,6 +30,8 @@ MOST_DRIVERS = 8
 BINS = (110, 80)
 DARK, FAINT, EVERYBODY = "#111111", "#555555", "#a8a8a8"
 NO_DEFINITION = "No rule of few conditions says who is in it."
+NO_DRIVERS = "No behaviour differs clearly from everybody's."
+NOTE = "lift: segment over everybody; z: the difference in (robust) standard deviations of everybody"
 
 Doubles = npt.NDArray[np.float64]
 
@@ -94,7 +96,7 @@ def rows_of(card: Card) -> list[Row]:
         longest = max(abs(values[0]), abs(values[1]))
         lengths = (abs(values[0]) / longest, abs(values[1]) / longest) if longest > 0 else (0.0, 0.0)
         mine, theirs = (_share(value) if kind == "share" else number(value, 3) for value in values)
-        label = _capital(about(subject_of(driver)))
+        label = capital(about(subject_of(driver)))
         out.append(Row(label, mine, theirs, _lift(driver.lift), _signed(driver.z), lengths))
     return out
 
@@ -114,7 +116,8 @@ def _signed(z: float) -> str:
     return sign + (f"{abs(z):.1f}" if abs(z) < 100 else number(abs(z), 3))
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """The text with a capital at its start."""
     return text[:1].upper() + text[1:]
 
 
@@ -173,7 +176,7 @@ def _head(sheet: "Figure", card: Card) -> float:
     y -= 0.022
     _write(sheet, LEFT, y, "Who is in it", 11, weight="bold")
     y -= 0.04
-    conditions = [_capital(one.text) for one in card.definition.conditions] if card.definition else [NO_DEFINITION]
+    conditions = [capital(one.text) for one in card.definition.conditions] if card.definition else [NO_DEFINITION]
     for text in conditions:
         for i, line in enumerate(textwrap.wrap(text, 110, max_lines=2, placeholder=" …")):
             bullet = "•  " if card.definition and i == 0 else "    " if card.definition else ""
@@ -192,7 +195,7 @@ def _bars(sheet: "Figure", renderer: Any, rows: "list[Row]", colour: str, top: f
 
     _write(sheet, LEFT, top, "What sets it apart", 11, weight="bold")
     if not rows:
-        _write(sheet, LEFT, top - 0.045, "No behaviour differs clearly from everybody's.", 9.5)
+        _write(sheet, LEFT, top - 0.045, NO_DRIVERS, 9.5)
         return
     z, lift = right, right - 0.075
     start, end = LEFT, right - 0.245
@@ -210,15 +213,14 @@ def _bars(sheet: "Figure", renderer: Any, rows: "list[Row]", colour: str, top: f
         for x, text in ((lift, row.lift), (z, row.z)):
             _write(sheet, x, y, text, size, ha="right")
         of_bars = ((0, row.segment, row.lengths[0], colour), (1, row.everybody, row.lengths[1], EVERYBODY))
-        thick = (step - 0.0033 * size) * 0.29
+        thick = (step - 0.0027 * size) * 0.36
         for i, value, length, fill in of_bars:
             low = y - 0.0027 * size - (i + 1) * thick
             wide = (end - start) * length
             sheet.add_artist(Rectangle((start, low), wide, thick * 0.86, color=fill, linewidth=0))
             _write(sheet, start + wide + 0.006, low + thick * 0.43, value, 6.5, va="center")
         y -= step
-    note = "lift: segment over everybody; z: the difference in (robust) standard deviations of everybody"
-    _write(sheet, LEFT, 0.034, note, 6.5, color=FAINT)
+    _write(sheet, LEFT, 0.034, NOTE, 6.5, color=FAINT)
 
 
 def _fitted(renderer: Any, text: str, size: float, width: float) -> str:
