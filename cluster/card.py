@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT, DPI = 1600, 1200, 160
 LEFT, RIGHT = 0.04, 0.96
 LINE = 0.03
+LONGEST = 150
+"""Letters of a line beyond which it is wider than any part of the sheet."""
 MOST_DRIVERS = 8
 BINS = (110, 80)
 DARK, FAINT, EVERYBODY = "#111111", "#555555", "#a8a8a8"
@@ -229,7 +231,7 @@ def _fitted(renderer: Any, text: str, size: float, width: float) -> str:
 
     font = FontProperties(size=size)
     most = width * WIDTH
-    kept = text
+    kept = text if len(text) <= LONGEST else text[:LONGEST] + "…"
     while kept and renderer.get_text_width_height_descent(kept, font, ismath=False)[0] > most:
         kept = kept[:-1] if kept == text else kept[:-2]
         kept = kept.rstrip() + "…"
