@@ -124,7 +124,8 @@ def definitions(
         )
         former = before.get(segment) if before else None
         if former is not None:
-            conditions = _steady(behaviour, searched, segment, former.conditions, conditions)
+            usable = {feature.name for feature in behaviour.features if _usable(feature, aside)}
+            conditions = _steady(behaviour, searched, segment, former.conditions, conditions, usable)
         if conditions:
             out[segment] = _measured(behaviour, measured, segment, conditions)
     return [out.get(segment) for segment in segments]
@@ -161,7 +162,7 @@ def _coded(
     behaviour: "Behaviour", sample: _Sample, segments: Sequence[int], aside: Collection[str]
 ) -> tuple[Coded, list[int]]:
     """The sample's features as places among thresholds, and which features of `behaviour` these are."""
-    usable = [i for i, f in enumerate(behaviour.features) if f.field not in aside and not f.name.endswith(UNREADABLE)]
+    usable = [i for i, feature in enumerate(behaviour.features) if _usable(feature, aside)]
     if not len(sample.rows) or not segments:
         usable = []
     kept: list[int] = []
@@ -181,6 +182,11 @@ def _coded(
         price[i, : len(of_one)] = of_one
     shape = (0, len(sample.rows))
     return Coded(np.stack(codes) if codes else np.zeros(shape, np.uint8), tuple(thresholds), price, sample.weight), kept
+
+
+def _usable(feature: "Feature", aside: Collection[str]) -> bool:
+    """Whether conditions may be about it."""
+    return feature.field not in aside and not feature.name.endswith(UNREADABLE)
 
 
 def _price(feature: "Feature") -> float:
@@ -203,10 +209,10 @@ def _steady(
     segment: int,
     former: tuple[Condition, ...],
     found: tuple[Condition, ...],
+    usable: Collection[str],
 ) -> tuple[Condition, ...]:
-    """The former conditions, unless those found now are clearly better or a feature of the former is gone."""
-    names = {feature.name for feature in behaviour.features}
-    if any(one.feature not in names for one in former):
+    """The former conditions, unless those found now are clearly better or not all of the former are usable."""
+    if any(one.feature not in usable for one in former):
         return found
     mine = sample.labels == segment
     was, now = (f1_of(mine, fits(behaviour, rule, sample.rows), sample.weight) for rule in (former, found))

@@ -184,6 +184,7 @@ def test_a_definition_stays_until_another_is_clearly_better() -> None:
     assert definitions(behaviour, labels, [7], 0, before={7: far}) == [first]
     gone = Definition((Condition("department=GONE", "", True, 0.2, "gone"),), 1, 1, "gone")
     assert definitions(behaviour, labels, [7], 0, before={7: gone, 3: gone}) == [first]
+    assert definitions(behaviour, labels, [7], 0, aside={"department"}, before={7: first}) == [None]
 
 
 def test_json_and_back() -> None:
