@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.clusters import Labels
+from cluster.definition import Definition
 from cluster.events import SegmentEvent
 from cluster.fit import Membership
 from cluster.hierarchy import Join
@@ -79,6 +80,8 @@ class SegmentProfile:
     """Ids of its most typical customers, most typical first."""
     born: int = 1
     """The generation that it is first in."""
+    definition: Definition | None = None
+    """Who is in it, as a rule; None where there is none, as for a segment of most customers."""
     parts: tuple[PartProfile, ...] = ()
     """Finer groups inside it, the largest first; none where it does not fall into several that come back."""
 
@@ -242,6 +245,7 @@ def _profiles(path: Path) -> tuple[SegmentProfile, ...]:
                     **fields,
                     "drivers": tuple(Driver(**driver) for driver in fields["drivers"]),
                     "typical": tuple(fields["typical"]),
+                    "definition": Definition.of(fields["definition"]) if fields.get("definition") else None,
                     "parts": tuple(PartProfile(**part) for part in fields.get("parts", ())),
                 }
             )

@@ -2,10 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from cluster.profile import Driver
+from cluster.words import column, is_code, plural, readable
 
 if TYPE_CHECKING:
     from eventlog.behaviour import Feature
@@ -13,9 +15,15 @@ if TYPE_CHECKING:
 MOSTLY, STRONG, SCARCE = 0.5, 2.0, 0.25
 ABSENCE = 0.4
 """How much a behaviour that a segment lacks counts in its name beside one that it has."""
+STRONGEST = 2.0
+"""Score of a driver from which a stronger one says no more."""
+PLAINNESS = {"std": 0.1, "min": 0.1, "max": 0.8, "median": 0.8, "distinct": 0.5}
+"""How much a statistic says to a reader, beside a share or a total."""
 LONGEST = 72
 PARTS = 2
-TERSE = 6
+TRIED = 8
+"""Phrases that are combined to find a name that is free."""
+TERSE = 15
 """The values of a field with at most so many say little without its name, such as a brand that is "Private"."""
 
 HOURS = {
@@ -51,16 +59,58 @@ def names_of(drivers: Sequence[Sequence[Driver]], terse: Collection[str] = (), b
 
     `terse` are the fields whose values are named together with the field; `broad` is the segment of most customers.
     """
-    phrases = [phrases_of(of_one, terse) for of_one in drivers]
-    first = [_join(of_one[:PARTS]) for of_one in phrases]
-    names, shared = list(first), Counter(first)
-    for i, name in enumerate(first):
-        if shared[name] > 1:
-            others = [phrases[j] for j, same in enumerate(first) if j != i and same == name]
-            names[i] = _told_apart(phrases[i], {phrase for other in others for phrase in other})
-    if broad is not None:
-        names[broad] = BROAD
-    return numbered(names)
+    names = name_new(dict(enumerate(drivers)), {}, (), terse, broad)
+    return [names[i] for i in range(len(drivers))]
+
+
+def name_new(
+    drivers: Mapping[int, Sequence[Driver]],
+    kept: Mapping[int, str],
+    taken: Collection[str] = (),
+    terse: Collection[str] = (),
+    broad: int | None = None,
+) -> dict[int, str]:
+    """Names of the segments that are not in `kept`, by id; `drivers` are those of all segments, kept ones included.
+
+    A name is made of what sets its segment apart from the others as well as from everybody. It is not confusable with
+    a kept one, with one of `taken` (names that were given to others before), or with another new one.
+    """
+    phrases = dict(zip(drivers, _phrases(list(drivers.values()), terse), strict=True))
+    first = {segment: _join(of_one[:PARTS]) for segment, of_one in phrases.items()}
+    alike: dict[frozenset[str], list[int]] = {}
+    for segment, name in first.items():
+        alike.setdefault(_gist(name), []).append(segment)
+    used, names = [*kept.values(), *taken], {}
+    for segment in (s for s in drivers if s not in kept):
+        others = {phrase for same in alike[_gist(first[segment])] if same != segment for phrase in phrases[same]}
+        wanted = _told_apart(phrases[segment], others) if others else first[segment]
+        names[segment] = _free(BROAD if segment == broad else wanted, phrases[segment], used)
+        used.append(names[segment])
+    return names
+
+
+def confusable(one: str, other: str) -> bool:
+    """Whether two names are equal but for upper case, the order of their phrases, or words of degree."""
+    return _gist(one) == _gist(other)
+
+
+def _free(wanted: str, phrases: Sequence[str], used: Collection[str]) -> str:
+    """The name that is wanted, or the next best of these phrases that is not confusable with one that is used.
+
+    A name that says nothing which a used one does not say as well is taken only where there is no other.
+    """
+    known = {_gist(name) for name in used}
+    several = [c for parts in (PARTS, PARTS + 1) for c in combinations(range(min(len(phrases), TRIED)), parts)]
+    ways = sorted(several, key=lambda way: (len(way), sum(way)))
+    names = [wanted, *(_join([phrases[i] for i in way]) for way in ways)]
+    free = [name for name in names if _gist(name) not in known]
+    own = [name for name in free if not any(_gist(name) < other for other in known)]
+    if free:
+        return own[0] if own else free[0]
+    number = 2
+    while _gist(f"{wanted} ({number})") in known:
+        number += 1
+    return f"{wanted} ({number})"
 
 
 def numbered(names: Sequence[str]) -> list[str]:
@@ -80,18 +130,42 @@ def numbered(names: Sequence[str]) -> list[str]:
     return out
 
 
-def phrases_of(drivers: Sequence[Driver], terse: Collection[str] = ()) -> list[str]:
-    """The drivers in a marketer's words, no subject twice; of the first two, what the segment does more leads."""
-    phrases: list[tuple[bool, str]] = []
-    subjects = set()
-    # what people do says more than what they do not do
-    for driver in sorted(drivers, key=lambda d: -d.score * (1.0 if d.higher else ABSENCE)):
+def _phrases(drivers: Sequence[Sequence[Driver]], terse: Collection[str]) -> list[list[str]]:
+    """Each segment's drivers in a marketer's words, no subject twice; of the first two, what it does more leads.
+
+    What many other segments do just as much says little, and comes later.
+    """
+    claims = [_claims(of_one, terse) for of_one in drivers]
+    out = []
+    for own, of_one in enumerate(claims):
+        telling = {}
+        for about, (_, weight) in of_one.items():
+            rivals = (other[about][1] for i, other in enumerate(claims) if i != own and about in other)
+            telling[about] = weight / max(1.0, sum(min(1.0, rival / max(weight, 1e-9)) ** 2 for rival in rivals))
+        ranked = sorted(of_one, key=lambda about: -telling[about])
+        once = {subject: (higher, of_one[subject, higher][0]) for subject, higher in reversed(ranked)}
+        ordered = [once[subject] for subject in dict.fromkeys(subject for subject, _ in ranked)]
+        first = sorted(ordered[:PARTS], key=lambda phrase: not phrase[0])
+        out.append([phrase for _, phrase in first + ordered[PARTS:]])
+    return out
+
+
+def _claims(drivers: Sequence[Driver], terse: Collection[str]) -> dict[tuple[str, bool], tuple[str, float]]:
+    """(subject, whether more) -> phrase and how much it says; the strongest where several drivers say the same."""
+    claims: dict[tuple[str, bool], tuple[str, float]] = {}
+    for driver in drivers:
         subject, phrase = phrase_of(driver, terse)
-        if subject.casefold() not in subjects:
-            subjects.add(subject.casefold())
-            phrases.append((driver.higher, phrase))
-    first = sorted(phrases[:PARTS], key=lambda p: not p[0])
-    return [phrase for _, phrase in first + phrases[PARTS:]]
+        # what people do says more than what they do not do; beyond a bound, strength adds nothing to a name
+        weight = min(driver.score, STRONGEST) * (1.0 if driver.higher else ABSENCE) * _plainness(driver)
+        about = (subject.casefold(), driver.higher)
+        if about not in claims or weight > claims[about][1]:
+            claims[about] = (phrase, weight)
+    return claims
+
+
+def _plainness(driver: Driver) -> float:
+    """How much a driver says to a reader beside a share or a total."""
+    return PLAINNESS.get(driver.feature.rsplit(":", 1)[-1], 1.0) if driver.kind in ("amount", "count") else 1.0
 
 
 def phrase_of(driver: Driver, terse: Collection[str] = ()) -> tuple[str, str]:
@@ -106,7 +180,11 @@ def phrase_of(driver: Driver, terse: Collection[str] = ()) -> tuple[str, str]:
     field = column(driver.field or driver.words)
     if driver.kind == "count":
         return field, f"{'many' if driver.higher else 'few'} different {plural(field)}"
-    return field, f"{'high' if driver.higher else 'low'} {readable(driver.words)}"
+    words = readable(driver.words)
+    if words.startswith("spread of "):
+        return field, f"{'widely varying' if driver.higher else 'steady'} {words.removeprefix('spread of ')}"
+    words = re.sub("^largest ", "maximum ", re.sub("^smallest ", "minimum ", words))
+    return field, f"{'high' if driver.higher else 'low'} {words}"
 
 
 def _share(driver: Driver, value: str, terse: Collection[str]) -> tuple[str, str]:
@@ -119,29 +197,11 @@ def _share(driver: Driver, value: str, terse: Collection[str]) -> tuple[str, str
     else:
         how = "hardly any" if lift <= SCARCE else "less"
     field = column(driver.field)
-    if re.search(r"[^\W\d_]{3,}", value) is None:
+    if is_code(value):
         # a number or short code: one of them is enough in a name, so that the rest can say what people do
         return field, f"{'often' if how in ('a lot of', 'more') else how} {field} {readable(value)}"
     subject = f"{readable(value)} {field}" if driver.field in terse else readable(value)
     return subject, f"{how} {subject}"
-
-
-def readable(text: str) -> str:
-    """A column name or value as words: underscores to spaces, SHOUTING to lower case."""
-    text = " ".join(text.replace("_", " ").split())
-    return text.lower() if text.isupper() else text
-
-
-def column(name: str) -> str:
-    """A column's name as a noun: store_id, store."""
-    return re.sub(r" (id|code|no|nr|key)$", "", readable(name))
-
-
-def plural(noun: str) -> str:
-    """The regular plural of a noun: category, categories."""
-    if re.search(r"[^aeiou]y$", noun):
-        return noun[:-1] + "ies"
-    return noun + ("es" if re.search(r"(s|x|ch|sh)$", noun) else "s")
 
 
 def _told_apart(phrases: Sequence[str], others: Collection[str]) -> str:
@@ -153,7 +213,13 @@ def _told_apart(phrases: Sequence[str], others: Collection[str]) -> str:
 
 def _plainly(phrase: str) -> str:
     """A phrase without its degree: "a lot of wine" and "more wine" tell nobody apart."""
-    return re.sub(r"^hardly any ", "less ", re.sub(r"^(mostly|a lot of) ", "more ", phrase))
+    lower = re.sub(r"^(hardly any|rarely) ", "less ", phrase.casefold())
+    return re.sub(r"^(mostly|often|a lot of) ", "more ", lower)
+
+
+def _gist(name: str) -> frozenset[str]:
+    """What a reader keeps of a name: its phrases, whatever their order and degree."""
+    return frozenset(_plainly(phrase.strip()) for phrase in name.split(", "))
 
 
 def _join(phrases: Sequence[str]) -> str:

@@ -1,7 +1,6 @@
 """Segment everybody: vectors and behaviours in, segments with names and a map out."""
 
 import hashlib
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,11 @@ import numpy.typing as npt
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from cluster.artifact import KIND, VERSION, PartProfile, SegmentProfile, Segments, write_segments
+from cluster.artifact import KIND, VERSION, Segments, write_segments
 from cluster.config import SegmentsConfig
-from cluster.fit import broad_of, check
-from cluster.identity import Identity
-from cluster.names import names_of, numbered, terse_fields
+from cluster.describe import describe
+from cluster.fit import check
 from cluster.neighbours import Floats
-from cluster.profile import drivers, typical
 from cluster.registry import Registry, advance, begin, is_due
 from cluster.view import View, view_of
 from configs.errors import InputError
@@ -27,8 +24,6 @@ from embed.customers import changes, lots
 from eventlog.behaviour import Behaviour
 from store.artifact import key_of, stands
 
-DRIVERS_FOR_NAMES = 30
-"""Drivers looked at for a name: more than are listed, so that segments that are alike can be told apart."""
 LEAST_KEPT = 0.5
 """Share of the customers before who must still be there for segments to keep their identities."""
 ALGORITHM = 1
@@ -74,8 +69,8 @@ def run(
     with threadpool_limits(1, user_api="blas"):
         registry, figures = _registered(config, embeddings, behaviour, progress, previous)
     with progress.task("Describing segments", None):
-        named = {p.id: p.name for p in previous.segments.profiles} if previous else {}
-        profiles = describe(registry, embeddings, behaviour, config, figures["set_aside"], named)
+        before = previous.segments.profiles if previous else ()
+        profiles = describe(registry, embeddings, behaviour, config, figures["set_aside"], before)
     parents = {"embeddings": embeddings.key} | ({"segments": previous.segments.key} if previous else {})
     lineage = previous.segments.lineage if previous else key
     with progress.task("Drawing the map", None):
@@ -125,78 +120,6 @@ def _view(config: SegmentsConfig, vectors: Floats, behaviour: Behaviour, progres
         return None
     with progress.task("Reading behaviours from vectors", None):
         return view_of(vectors, behaviour, config.identity, config.seed)
-
-
-def describe(
-    registry: Registry,
-    embeddings: Embeddings,
-    behaviour: Behaviour,
-    config: SegmentsConfig,
-    aside: Collection[str],
-    named: Mapping[int, str],
-) -> list[SegmentProfile]:
-    """A profile per segment, the largest first, named without the fields `aside`; those `named` keep their names."""
-    members = registry.members
-    sizes = {segment.id: int((members.labels == segment.id).sum()) for segment in registry.segments}
-    order = sorted(registry.segments, key=lambda segment: (-sizes[segment.id], segment.id))
-    number = {segment.id: position for position, segment in enumerate(order)}
-    labels = np.full(len(members.labels), -1, np.int32)
-    for known, position in number.items():
-        labels[members.labels == known] = position
-    per_segment = drivers(behaviour, labels, len(order), max(config.drivers, DRIVERS_FOR_NAMES))
-    telling = [[driver for driver in of_one if driver.field not in aside] for of_one in per_segment]
-    fresh = names_of(telling, terse_fields(behaviour.features), broad_of(labels, len(order)))
-    names = numbered([named.get(segment.id, fresh[i]) for i, segment in enumerate(order)])
-    profiles = []
-    for position, (segment, of_one) in enumerate(zip(order, per_segment, strict=True)):
-        rows = np.flatnonzero(labels == position)
-        profiles.append(
-            SegmentProfile(
-                id=segment.id,
-                name=names[position],
-                size=len(rows),
-                share=len(rows) / len(labels),
-                stability=segment.stability,
-                strength=float(members.strength[rows].mean(dtype=np.float64)),
-                drivers=of_one[: config.drivers],
-                typical=_typical(registry, embeddings, rows, config.typical),
-                born=segment.born,
-                parts=_parts(segment, members.part, rows, behaviour, aside),
-            )
-        )
-    return profiles
-
-
-def _typical(
-    registry: Registry, embeddings: Embeddings, rows: npt.NDArray[np.int64], most: int
-) -> tuple[int | str, ...]:
-    """Ids of the members nearest to the middle of theirs, in the space in which segments were found."""
-    vectors = embeddings.vectors[rows]
-    space = registry.ground.landmarks.space.of(vectors) if registry.ground else vectors
-    nearest = typical(space, np.arange(len(rows)), most)
-    return tuple(embeddings.customers[int(rows[i])] for i in nearest)
-
-
-def _parts(
-    segment: Identity,
-    part: npt.NDArray[np.int32],
-    rows: npt.NDArray[np.int64],
-    behaviour: Behaviour,
-    aside: Collection[str],
-) -> tuple[PartProfile, ...]:
-    """Profiles of a segment's parts, named by what sets them apart from the rest of the segment."""
-    if not segment.parts:
-        return ()
-    labels = part[rows] - 1
-    inside = Behaviour(behaviour.features, behaviour.matrix[rows])
-    told = drivers(inside, labels, len(segment.parts), DRIVERS_FOR_NAMES)
-    telling = [[driver for driver in of_one if driver.field not in aside] for of_one in told]
-    names = names_of(telling, terse_fields(behaviour.features))
-    sizes = np.bincount(labels[labels >= 0], minlength=len(segment.parts)).tolist()
-    return tuple(
-        PartProfile(number + 1, name, sizes[number], sizes[number] / len(rows), segment.parts[number])
-        for number, name in enumerate(names)
-    )
 
 
 def fingerprint(behaviour: Behaviour) -> str:

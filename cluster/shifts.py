@@ -14,7 +14,8 @@ import numpy.typing as npt
 from cluster.clusters import Labels
 from cluster.gate import MAD_TO_SD
 from cluster.moves import Moved
-from cluster.names import HOURS, column, plural, readable, terse_fields
+from cluster.names import HOURS, terse_fields
+from cluster.words import column, plural, readable
 
 if TYPE_CHECKING:
     from eventlog.behaviour import Behaviour, Feature

@@ -81,7 +81,8 @@ def lineage_up_to(workspace: Workspace, last: Kept) -> list[Kept]:
         except (ArtifactError, NotFoundError, OSError):
             continue  # pruned in this moment, or damaged: `kinfolk verify` tells
         if kept.name != last.name and kept.segments.lineage == wanted:
-            found.append(replace(kept, segments=replace(kept.segments, positions=np.empty((0, 2), np.float32))))
+            members = replace(kept.segments.members, positions=np.empty((0, 2), np.float32))
+            found.append(replace(kept, segments=replace(kept.segments, members=members)))
     if last.name not in trail:
         own = last.segments.generation
         found = [kept for kept in found if kept.segments.generation < own]

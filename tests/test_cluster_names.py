@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.names import names_of, numbered, plural, readable, terse_fields
+from cluster.names import BROAD, confusable, name_new, names_of, numbered, terse_fields
 from cluster.profile import Driver
+from cluster.words import plural, readable
 from eventlog.behaviour import Feature
 
 
@@ -100,3 +101,72 @@ def test_words() -> None:
     few = [Feature(f"b={v}", "share", "brand", v, "") for v in "ab"]
     many = [Feature(f"d={v}", "share", "department", str(v), "") for v in range(20)]
     assert terse_fields([*few, *many]) == {"brand"}
+
+
+VALUES = ("FUEL", "MEAT", "WINE", "SOUP", "12", "bread, buns")
+DRIVERS = st.lists(
+    st.builds(driver, st.sampled_from(VALUES), up=st.booleans(), lift=st.sampled_from([1.4, 3.0, 9.0])), max_size=5
+)
+
+
+@given(
+    st.dictionaries(st.integers(0, 40), DRIVERS, max_size=12),
+    st.sets(st.integers(0, 40)),
+    st.lists(st.sampled_from(["a lot of FUEL, less meat", "More fuel", "VIPs", BROAD, "Broad majority (2)"])),
+    st.booleans(),
+)
+def test_new_segments_get_names_that_are_confusable_with_no_other(
+    drivers: dict[int, list[Driver]], keeping: set[int], taken: list[str], majority: bool
+) -> None:
+    kept = {s: name for s, name in name_new(drivers, {}).items() if s in keeping}
+    broad = next((s for s in drivers if s not in kept), None) if majority else None
+    names = name_new(drivers, kept, taken, broad=broad)
+    assert names.keys() == drivers.keys() - kept.keys()
+    every = [*kept.values(), *taken, *names.values()]
+    for segment, name in names.items():
+        assert name.strip()
+        assert sum(confusable(name, other) for other in every) == 1, (segment, name, every)
+
+
+def test_a_kept_name_stays_and_its_like_gets_another() -> None:
+    alike = [driver("FUEL"), driver("MEAT"), driver("WINE")]
+    drivers = {4: alike, 9: [driver("FUEL"), driver("MEAT"), driver("SOUP")]}
+    assert name_new(drivers, {4: "A lot of fuel, a lot of meat"}) == {9: "A lot of fuel, a lot of meat, a lot of soup"}
+    assert name_new(drivers, {4: "Truckers"}) == {9: "A lot of fuel, a lot of meat, a lot of soup"}
+    assert name_new(drivers, {4: "Truckers"}, ["a lot of fuel, more meat, a lot of soup"]) == {
+        9: "A lot of fuel, a lot of meat"
+    }
+    drivers[9].append(driver("BEER"))
+    assert name_new(drivers, {4: "Truckers"}, ["a lot of fuel, more meat, a lot of soup"]) == {
+        9: "A lot of fuel, a lot of beer"
+    }
+    assert name_new(drivers, {4: "Truckers"}, ["Broad Majority"], broad=9) == {9: "A lot of fuel, a lot of meat"}
+    assert name_new({1: []}, {}, ["Close to the average", "close to the average (2)"]) == {
+        1: "Close to the average (3)"
+    }
+
+
+def test_degree_order_and_upper_case_make_no_other_name() -> None:
+    assert confusable("A lot of fuel, less meat", "hardly any Meat, mostly FUEL")
+    assert confusable("Often store 367", "Mostly store 367")
+    assert not confusable("A lot of fuel, less meat", "A lot of fuel, more meat")
+    assert not confusable("A lot of fuel", "A lot of fuel, less meat")
+
+
+def test_what_most_segments_do_is_named_after_what_is_their_own() -> None:
+    common = driver("SALARY")
+    own = [replace(driver(value), score=0.8) for value in VALUES[:4]]
+    assert names_of([[common, one] for one in own]) == [f"A lot of {v.lower()}, a lot of salary" for v in VALUES[:4]]
+    # of two alone, neither is common
+    assert names_of([[common, one] for one in own[:2]]) == [
+        f"A lot of salary, a lot of {v.lower()}" for v in VALUES[:2]
+    ]
+
+
+def test_spreads_and_extremes_are_worded_plainly_and_named_last() -> None:
+    spread = driver("amount:std", field="amount", kind="amount")
+    assert names_of([[replace(spread, words="spread of amount"), replace(driver("FUEL"), score=0.2)]]) == [
+        "A lot of fuel, widely varying amount"
+    ]
+    assert names_of([[replace(spread, words="largest amount", feature="amount:max")]]) == ["High maximum amount"]
+    assert readable("M0042") == "M0042"
