@@ -32,7 +32,7 @@ class SegmentsConfig(Config):
     """From what share of its variation lying between customers (F_ST) a field is taken to identify, such as a store."""
     sharpen: bool = True
     """Whether directions in which neighbours differ as much as strangers are damped before neighbours are sought."""
-    landmarks: int = Field(default=50_000, ge=500)
+    landmarks: int = Field(default=20_000, ge=500)
     """Above this many customers, a fixed sample of so many is clustered; the others join by their neighbours' vote."""
     min_vote: float = Field(default=0.5, gt=0, le=1)
     """Share of a customer's neighbours that must be in a segment for the customer to join it by vote."""
@@ -44,11 +44,13 @@ class SegmentsConfig(Config):
     """Snapshots after which the landmarks that customers are placed by are taken anew, where no segment changed."""
     stability_runs: int = Field(default=4, ge=0, le=50)
     """How many times a subsample is laid out and clustered afresh to see which segments come back; 0: no check."""
+    layouts: int = Field(default=3, ge=1, le=20)
+    """Layouts of the first segmentation; the one is kept whose clusters come back best, since a layout may be unlucky."""
     doubtful_runs: int = Field(default=6, ge=0, le=50)
     """How many times more where a segment's stability is close to the least one."""
     stability_share: float = Field(default=0.8, gt=0.1, lt=1)
     """Share of the customers in each of those subsamples."""
-    stability_customers: int = Field(default=10_000, ge=500)
+    stability_customers: int = Field(default=16_000, ge=500)
     """Most customers in each of those subsamples."""
     min_stability: float = Field(default=0.6, ge=0, le=1)
     """Mean best Jaccard over the subsamples below which a segment is not published."""

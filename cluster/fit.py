@@ -142,7 +142,7 @@ def fit(
         return Fit(_spread_out(vectors), (), why)
     with progress.task("Comparing customers", None):
         landmarks, near = find_landmarks(vectors, sample, config, view)
-    structure = find_structure(landmarks, near, len(vectors), config, config.seed, progress)
+    structure = find_structure(landmarks, near, len(vectors), config, config.seed, progress, config.layouts)
     flat = structure.positions
     if config.dimensions != 2:
         with progress.task("Drawing the map in two dimensions", None):

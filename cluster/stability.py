@@ -50,7 +50,8 @@ def publishable(tree: Tree, refits: Sequence[Refit], least: float) -> list[tuple
     """The clusters of `tree` to publish, each with its stability, none inside another.
 
     A chosen cluster below `least` gives way to its nearest ancestor that reaches it and is no less stable than what it
-    swallows; where there is none, it is dropped. Without refits every chosen cluster passes with stability 1.
+    swallows; where there is none, to the nearest clusters inside it that reach it. Without refits every chosen cluster
+    passes with stability 1.
     """
     if not refits:
         return [(cluster, 1.0) for cluster in tree.chosen]
@@ -68,4 +69,15 @@ def publishable(tree: Tree, refits: Sequence[Refit], least: float) -> list[tuple
                     del known[gone]
                 known[above] = stability
                 break
+        else:
+            known |= _inside(tree, cluster, refits, least)
     return sorted(known.items())
+
+
+def _inside(tree: Tree, cluster: int, refits: Sequence[Refit], least: float) -> dict[int, float]:
+    """The nearest clusters inside `cluster` whose stability reaches `least`, none inside another."""
+    out: dict[int, float] = {}
+    for child in np.flatnonzero(tree.parents == cluster).tolist():
+        stability = stability_of(tree.members(child), refits)
+        out |= {child: stability} if stability >= least else _inside(tree, child, refits, least)
+    return out

@@ -18,6 +18,7 @@ from cluster.stability import Refit, publishable, stability_of
 from configs.progress import Progress
 
 DOUBT = 0.15
+LAYOUT_STEP = 101
 FEWEST = 5
 """HDBSCAN's least size on a sample, whatever the share."""
 
@@ -42,18 +43,31 @@ class Structure:
 
 
 def find_structure(
-    landmarks: Landmarks, near: Neighbours, n: int, config: SegmentsConfig, seed: int, progress: Progress
+    landmarks: Landmarks,
+    near: Neighbours,
+    n: int,
+    config: SegmentsConfig,
+    seed: int,
+    progress: Progress,
+    layouts: int = 1,
 ) -> Structure:
-    """Lay out and cluster the landmarks of n customers, and keep what comes back when some are laid out afresh."""
-    smallest = config.smallest(n)
-    with progress.task("Laying out the map", None):
-        positions = project(landmarks.points, near, dimensions=config.dimensions, epochs=config.epochs, seed=seed)
-        tree = tree_of(positions, scaled(smallest, len(landmarks.rows), n))
+    """Lay out and cluster the landmarks of n customers, and keep what comes back when some are laid out afresh.
+
+    Of several `layouts` the one is kept whose clusters come back best.
+    """
+    candidates = []
+    with progress.task("Laying out the map", layouts) as advance:
+        for layout in range(layouts):
+            own = seed + LAYOUT_STEP * layout
+            positions = project(landmarks.points, near, dimensions=config.dimensions, epochs=config.epochs, seed=own)
+            candidates.append((positions, tree_of(positions, scaled(config.smallest(n), len(landmarks.rows), n))))
+            advance(1)
     refits = _refits(landmarks, n, config, seed, range(config.stability_runs), progress)
-    if refits and any(_doubtful(stability_of(tree.members(c), refits), config) for c in tree.chosen):
+    if refits and any(_doubtful(stability_of(t.members(c), refits), config) for _, t in candidates for c in t.chosen):
         more = range(config.stability_runs, config.stability_runs + config.doubtful_runs)
         refits += _refits(landmarks, n, config, seed, more, progress)
-    kept = publishable(tree, refits, config.min_stability)
+    found = [(positions, tree, publishable(tree, refits, config.min_stability)) for positions, tree in candidates]
+    positions, tree, kept = max(found, key=lambda one: _comes_back(one[1], one[2]))
     clusters = tuple(cluster for cluster, _ in kept)
     parts = tuple(parts_of(tree, cluster, refits, config.min_stability) for cluster in clusters)
     return Structure(
@@ -65,6 +79,12 @@ def find_structure(
         positions,
         tuple(refits),
     )
+
+
+def _comes_back(tree: Tree, kept: Sequence[tuple[int, float]]) -> float:
+    """The share of the customers that is expected to be in the same clusters again; 0 where there is but one."""
+    share = sum(float(tree.members(cluster).mean()) * stability for cluster, stability in kept)
+    return share if len(kept) > 1 else 0.0
 
 
 def scaled(smallest: int, part: int, n: int) -> int:
