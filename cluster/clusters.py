@@ -23,6 +23,8 @@ class Tree:
     """int64 [m], the parent of each cluster; -1 for the root."""
     leaves: Ints
     """int64 [n], the smallest cluster that each point was in."""
+    births: npt.NDArray[np.float64]
+    """float64 [m], the density (1 / distance) at which each cluster parted from its parent; 0 of the root."""
     chosen: tuple[int, ...]
     """The clusters picked by excess of mass."""
 
@@ -47,6 +49,13 @@ class Tree:
             above = int(self.parents[above])
         return line
 
+    def ends(self, cluster: int) -> list[int]:
+        """The clusters inside `cluster` that do not split again; itself where it does not."""
+        inside = self.within(cluster)
+        splits = np.zeros(len(self.parents), bool)
+        splits[self.parents[1:]] = True
+        return np.flatnonzero(inside & ~splits).tolist()
+
     def labels(self, clusters: tuple[int, ...]) -> Labels:
         """The position in `clusters` (none inside another) of each point's cluster, -1 for none; int32 [n]."""
         out = np.full(len(self.leaves), -1, np.int32)
@@ -69,7 +78,8 @@ def tree_of(positions: Floats, smallest: int) -> Tree:
     n = len(positions)
     count = int(max(raw["parent"].max(), raw["child"].max())) - n + 1 if len(raw) else 1
     parents, leaves = np.full(count, -1, np.int64), np.zeros(n, np.int64)
-    is_cluster = raw["child"] >= n
+    births, is_cluster = np.zeros(count), raw["child"] >= n
+    births[raw["child"][is_cluster] - n] = raw["lambda_val"][is_cluster]
     parents[raw["child"][is_cluster] - n] = raw["parent"][is_cluster] - n
     leaves[raw["child"][~is_cluster]] = raw["parent"][~is_cluster] - n
-    return Tree(parents, leaves, tuple(sorted(int(c) - n for c in chosen)))
+    return Tree(parents, leaves, births, tuple(sorted(int(c) - n for c in chosen)))

@@ -1,6 +1,6 @@
-"""Vectors to segments: sharpen, gate, project, cluster, check stability, and let everybody else vote.
+"""Vectors to segments, for the first time: landmarks, their structure, and everybody placed among them.
 
-n customers, d wide vectors, c core landmarks (those that the gate let through), m sharpened dimensions.
+n customers, d wide vectors, c landmarks that the gate let through, k segments.
 """
 
 from dataclasses import dataclass, field
@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from cluster.clusters import Ints, Labels, Tree, tree_of
+from cluster.clusters import Ints, Labels
 from cluster.config import SegmentsConfig
-from cluster.gate import isolation, reach, threshold
-from cluster.neighbours import Floats, Neighbours, graph, search
+from cluster.hierarchy import Join
+from cluster.landmarks import Landmarks, find_landmarks, place
+from cluster.neighbours import Floats, Neighbours
 from cluster.projection import project
-from cluster.sharpen import Space, plain, sharpened
-from cluster.stability import Refit, publishable
-from cluster.vote import share_of_own, vote
+from cluster.sharpen import plain
+from cluster.structure import Structure, drawn, find_structure
+from cluster.vote import part_within, vote
 from configs.errors import InputError
 from configs.progress import SILENT, Progress
 
@@ -24,41 +25,74 @@ MAJORITY = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
-    """The outcome of one segmentation; segments are numbered 0.. by falling size."""
+class Membership:
+    """Where everybody belongs."""
 
     labels: Labels
     """int32 [n], -1 for unassigned."""
     strength: Floats
     """float32 [n], share of a customer's neighbours that are in its segment; 0 for the unassigned."""
+    second: Labels
+    """int32 [n], the next best segment, -1 where no neighbour is in another one."""
+    second_strength: Floats
+    """float32 [n], share of the neighbours that are in the next best segment."""
+    part: Labels
+    """int32 [n], the part of the segment that a customer is in, from 1; 0 for none."""
     positions: Floats
     """float32 [n, 2], the map."""
+
+    @classmethod
+    def empty(cls, n: int) -> "Membership":
+        """Everybody unassigned, at the origin."""
+        none, zero = np.full(n, -1, np.int32), np.zeros(n, np.float32)
+        return cls(none, zero, none.copy(), zero.copy(), np.zeros(n, np.int32), np.zeros((n, 2), np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """The outcome of one segmentation; segments are numbered 0.. by falling size."""
+
+    members: Membership
     stability: tuple[float, ...]
     """Stability of each segment."""
     message: str
     """Why there are no segments, only one, or one with most customers; empty otherwise."""
+    joins: tuple[Join, ...] = ()
+    """How segments make up coarser groups, see `cluster.hierarchy`."""
+    parts: tuple[tuple[float, ...], ...] = ()
+    """Stability of each segment's parts."""
+    landmarks: Landmarks | None = None
+    """None where customers could not be compared."""
+    found: Labels = field(default_factory=lambda: np.empty(0, np.int32))
+    """int32 [c], the segment that each landmark was clustered into; -1 for none."""
     figures: dict[str, Any] = field(default_factory=dict)
     """Facts on the way: landmarks, those that the gate let through, directions of the sharpened space."""
 
     @property
+    def labels(self) -> Labels:
+        """int32 [n], -1 for unassigned."""
+        return self.members.labels
+
+    @property
+    def strength(self) -> Floats:
+        """float32 [n], see `Membership`."""
+        return self.members.strength
+
+    @property
+    def positions(self) -> Floats:
+        """float32 [n, 2], the map."""
+        return self.members.positions
+
+    @property
     def broad(self) -> int | None:
         """The segment that holds most customers, None where none does."""
-        return 0 if (self.labels == 0).sum() > MAJORITY * len(self.labels) else None
+        return broad_of(self.labels, len(self.stability))
 
 
-@dataclass(frozen=True, eq=False)
-class _Core:
-    """The landmarks that the gate let through, and what is needed to place anybody else."""
-
-    rows: Ints
-    """int64 [c], rows of the population."""
-    points: Floats
-    """float32 [c, m]"""
-    near: Neighbours
-    reaches: Floats
-    """float32 [c]"""
-    limit: float
-    """Largest isolation ratio that is not background."""
+def broad_of(labels: Labels, segments: int) -> int | None:
+    """The segment of `labels` (-1 or 0..) that holds most customers, None where none does."""
+    sizes = np.bincount(labels[labels >= 0], minlength=segments)
+    return int(sizes.argmax()) if len(sizes) and sizes.max() > MAJORITY * len(labels) else None
 
 
 def check(vectors: Floats) -> None:
@@ -76,141 +110,106 @@ def check(vectors: Floats) -> None:
         )
 
 
-def fit(vectors: Floats, config: SegmentsConfig, progress: Progress = SILENT) -> Fit:
-    """Find the segments of `vectors` float32 [n, d]. Same vectors and config, same result. Raises InputError."""
-    check(vectors)
+def unfit(vectors: Floats, sample: Ints, config: SegmentsConfig) -> str:
+    """Why these vectors cannot be told apart into segments, looking at the rows `sample`; empty where they can."""
     n, smallest = len(vectors), config.smallest(len(vectors))
     if n < 2 * smallest:
-        return _without(
-            vectors,
+        return (
             f"{n:,} customers are too few to be split into segments of at least {smallest:,}; "
-            "lower min_customers or min_share, or add customers",
+            "lower min_customers or min_share, or add customers"
         )
-    landmarks = _sample(n, config.landmarks, config.seed)
-    sample = np.ascontiguousarray(vectors[landmarks])
-    if not (sample != sample[0]).any():
-        return _without(
-            vectors, f"all {len(sample):,} vectors looked at are equal, so there is nothing to tell customers apart by"
-        )
+    looked_at = vectors[sample]
+    if not (looked_at != looked_at[0]).any():
+        return f"all {len(sample):,} vectors looked at are equal, so there is nothing to tell customers apart by"
+    return ""
+
+
+def fit(vectors: Floats, config: SegmentsConfig, progress: Progress = SILENT, sample: Ints | None = None) -> Fit:
+    """Find the segments of `vectors` float32 [n, d]. Same vectors, config and sample, same result.
+
+    `sample` are the rows to lay out, at most `config.landmarks`; drawn by the seed where they are not given. Raises
+    InputError.
+    """
+    check(vectors)
+    sample = drawn(len(vectors), config.landmarks, config.seed) if sample is None else sample
+    if why := unfit(vectors, sample, config):
+        return Fit(_spread_out(vectors), (), why)
     with progress.task("Comparing customers", None):
-        space = sharpened(sample, config.neighbours, config.seed, config.threads) if config.sharpen else plain(sample)
-        core = _core(space.of(sample), landmarks, config)
-    with progress.task("Laying out the map", None):
-        positions = project(
-            core.points, core.near, dimensions=config.dimensions, epochs=config.epochs, seed=config.seed
-        )
-        tree = tree_of(positions, _scaled(smallest, len(core.rows), n))
-    kept = publishable(tree, _refits(core, n, smallest, config, progress), config.min_stability)
-    flat = positions if config.dimensions == 2 else _map_of(core, config, progress)
-    return _everybody(vectors, space, core, flat, tree, kept, config, progress)
-
-
-def _scaled(smallest: int, part: int, n: int) -> int:
-    """The least size of a cluster among `part` of n customers."""
-    return max(5, min(part, round(smallest * part / n)))
-
-
-def _sample(n: int, most: int, seed: int) -> Ints:
-    """Ascending rows of at most `most` of n customers, drawn without replacement; int64."""
-    if n <= most:
-        return np.arange(n, dtype=np.int64)
-    return np.sort(np.random.default_rng(seed).choice(n, most, replace=False)).astype(np.int64)
-
-
-def _core(points: Floats, landmarks: Ints, config: SegmentsConfig) -> _Core:
-    """Set the background aside and link the rest to each other."""
-    near = graph(points, config.neighbours, config.threads)
-    if not config.gate:
-        return _Core(landmarks, points, near, reach(near), float("inf"))
-    ratios = isolation(reach(near), near.rows, reach(near))
-    limit = threshold(ratios, config.gate_spread)
-    inside = ratios <= limit
-    points = np.ascontiguousarray(points[inside])
-    near = graph(points, config.neighbours, config.threads)
-    return _Core(landmarks[inside], points, near, reach(near), limit)
-
-
-def _refits(core: _Core, n: int, smallest: int, config: SegmentsConfig, progress: Progress) -> list[Refit]:
-    """Lay out and cluster random parts of the core afresh, each with a seed of its own."""
-    size = min(round(config.stability_share * len(core.rows)), config.stability_customers)
-    refits = []
-    with progress.task("Checking which segments come back", config.stability_runs) as advance:
-        for run in range(config.stability_runs):
-            seed = config.seed + 1000 + run
-            rows = _sample(len(core.rows), size, seed)
-            points = np.ascontiguousarray(core.points[rows])
-            near = graph(points, config.neighbours, config.threads)
-            positions = project(points, near, dimensions=config.dimensions, epochs=config.epochs, seed=seed)
-            tree = tree_of(positions, _scaled(smallest, size, n))
-            refits.append(Refit(rows, tree.labels(tree.chosen)))
-            advance(1)
-    return refits
-
-
-def _map_of(core: _Core, config: SegmentsConfig, progress: Progress) -> Floats:
-    with progress.task("Drawing the map in two dimensions", None):
-        return project(core.points, core.near, dimensions=2, epochs=config.epochs, seed=config.seed)
+        landmarks, near = find_landmarks(vectors, sample, config)
+    structure = find_structure(landmarks, near, len(vectors), config, config.seed, progress)
+    flat = structure.positions
+    if config.dimensions != 2:
+        with progress.task("Drawing the map in two dimensions", None):
+            flat = project(landmarks.points, near, dimensions=2, epochs=config.epochs, seed=config.seed)
+    members = _everybody(vectors, landmarks, near, structure, flat, config, progress)
+    figures = {"landmarks": len(sample), "core": len(landmarks.rows), "directions": int(landmarks.space.axes.shape[1])}
+    return _numbered(members, landmarks, structure, figures)
 
 
 def _everybody(
     vectors: Floats,
-    space: Space,
-    core: _Core,
+    landmarks: Landmarks,
+    near: Neighbours,
+    structure: Structure,
     flat: Floats,
-    tree: Tree,
-    kept: list[tuple[int, float]],
     config: SegmentsConfig,
     progress: Progress,
-) -> Fit:
-    """Labels, strength and positions of all customers from those of the core."""
-    n, count = len(vectors), len(kept)
-    of_core = tree.labels(tuple(cluster for cluster, _ in kept))
-    said = vote(core.near, of_core, count)
-    joins = (of_core < 0) & (said.share >= config.min_vote)
-    of_core = np.where(joins, said.winner, of_core).astype(np.int32)
-    labels, strength = np.full(n, -1, np.int32), np.zeros(n, np.float32)
-    positions = np.zeros((n, 2), np.float32)
-    labels[core.rows], positions[core.rows] = of_core, flat
-    strength[core.rows] = share_of_own(core.near, of_core, of_core)
-    rest = np.setdiff1d(np.arange(n, dtype=np.int64), core.rows, assume_unique=True)
+) -> Membership:
+    """All customers by what the landmarks were clustered into."""
+    n, count, own = len(vectors), len(structure.stability), structure.labels
+    said = vote(near, own, count)
+    joins = (own < 0) & (said.share >= config.min_vote)
+    own = np.where(joins, said.winner, own).astype(np.int32)
+    said = vote(near, own, count, own)
+    out = Membership.empty(n)
+    rows = landmarks.rows
+    out.labels[rows], out.positions[rows], out.strength[rows] = own, flat, said.own
+    first = said.winner == own
+    out.second[rows] = np.where(first, said.second, said.winner)
+    out.second_strength[rows] = np.where(first, said.second_share, said.share)
+    part = np.where(own == structure.labels, structure.part, 0).astype(np.int32)
+    part = np.where(part > 0, part, part_within(near, own, part, own)).astype(np.int32)
+    out.part[rows] = part
+    rest = np.setdiff1d(np.arange(n, dtype=np.int64), rows, assume_unique=True)
+    outside = np.full(len(rest), -1, np.int32)
     with progress.task("Placing everybody else", len(rest) or None) as advance:
-        for start in range(0, len(rest), CHUNK):
-            rows = rest[start : start + CHUNK]
-            near = search(core.points, space.of(vectors[rows]), config.neighbours, config.threads)
-            said = vote(near, of_core, count)
-            inside = isolation(near.distances[:, -1], near.rows, core.reaches) <= core.limit
-            joins = inside & (said.share >= config.min_vote)
-            labels[rows] = np.where(joins, said.winner, -1)
-            strength[rows] = np.where(joins, said.share, 0)
-            positions[rows] = _between(near, flat)
+        for placed in place(vectors, rest, landmarks, own, outside, flat, config):
+            rows, said = placed.rows, placed.said
+            inside = (placed.isolation <= landmarks.limit) & (said.share >= config.min_vote)
+            out.labels[rows] = np.where(inside, said.winner, -1)
+            out.strength[rows] = np.where(inside, said.share, 0)
+            out.second[rows] = np.where(inside, said.second, said.winner)
+            out.second_strength[rows] = np.where(inside, said.second_share, said.share)
+            out.part[rows] = part_within(placed.near, own, part, out.labels[rows])
+            out.positions[rows] = placed.positions
             advance(len(rows))
-    figures = {"landmarks": min(n, config.landmarks), "core": len(core.rows), "directions": int(space.axes.shape[1])}
-    return _numbered(labels, strength, positions, [s for _, s in kept], figures)
+    return out
 
 
-def _between(near: Neighbours, flat: Floats, closest: int = 3) -> Floats:
-    """A place on the map for customers outside the layout: among their closest neighbours, the closer the nearer."""
-    weight = 1.0 / (near.distances[:, :closest] + 1e-6)
-    weight /= weight.sum(axis=1, keepdims=True)
-    places: Floats = (flat[near.rows[:, :closest]] * weight[:, :, None]).sum(axis=1).astype(np.float32)
-    return places
-
-
-def _numbered(
-    labels: Labels, strength: Floats, positions: Floats, stability: list[float], figures: dict[str, Any]
-) -> Fit:
+def _numbered(members: Membership, landmarks: Landmarks, structure: Structure, figures: dict[str, Any]) -> Fit:
     """Number the segments by falling size (on a tie, by their first member) and say so where there are not two."""
-    sizes = np.bincount(labels[labels >= 0], minlength=len(stability))
-    first = [int(np.argmax(labels == segment)) for segment in range(len(sizes))]
-    order = sorted((s for s in range(len(sizes)) if sizes[s]), key=lambda s: (-sizes[s], first[s]))
-    new = np.full(len(sizes) + 1, -1, np.int32)
-    for number, segment in enumerate(order):
-        new[segment] = number
-    message = _message([int(sizes[s]) for s in order], len(labels))
-    return Fit(new[labels], strength, positions, tuple(stability[s] for s in order), message, figures)
+    labels, count = members.labels, len(structure.stability)
+    sizes = np.bincount(labels[labels >= 0], minlength=count)
+    first = [int(np.argmax(labels == segment)) for segment in range(count)]
+    order = sorted((s for s in range(count) if sizes[s]), key=lambda s: (-sizes[s], first[s]))
+    new = np.full(count + 1, -1, np.int32)
+    new[order] = np.arange(len(order))
+    named = Membership(
+        new[labels], members.strength, new[members.second], members.second_strength, members.part, members.positions
+    )
+    return Fit(
+        named,
+        tuple(structure.stability[s] for s in order),
+        message_of([int(sizes[s]) for s in order], len(labels)),
+        tuple((int(new[a]), int(new[b])) for a, b in structure.joins if min(new[a], new[b]) >= 0),
+        tuple(structure.parts[s] for s in order),
+        landmarks,
+        new[structure.labels],
+        figures,
+    )
 
 
-def _message(sizes: list[int], n: int) -> str:
+def message_of(sizes: list[int], n: int) -> str:
     """A sentence where there are not two segments, or one holds most customers; `sizes` is falling."""
     if len(sizes) < 2:
         return (
@@ -225,10 +224,9 @@ def _message(sizes: list[int], n: int) -> str:
     return ""
 
 
-def _without(vectors: Floats, message: str) -> Fit:
+def _spread_out(vectors: Floats) -> Membership:
     """No segments: everybody unassigned, placed by the two principal directions."""
-    n = len(vectors)
-    places = np.zeros((n, 2), np.float32)
+    out = Membership.empty(len(vectors))
     flat = plain(vectors).of(vectors)[:, :2]
-    places[:, : flat.shape[1]] = flat
-    return Fit(np.full(n, -1, np.int32), np.zeros(n, np.float32), places, (), message)
+    out.positions[:, : flat.shape[1]] = flat
+    return out

@@ -10,12 +10,14 @@ from cluster.warm import load_umap
 START_SPREAD = 3.0
 
 
-def project(space: Floats, near: Neighbours, *, dimensions: int, epochs: int, seed: int) -> Floats:
+def project(
+    space: Floats, near: Neighbours, *, dimensions: int, epochs: int, seed: int, start: Floats | None = None
+) -> Floats:
     """Positions float32 [n, dimensions] of the customers `space` [n, m] with neighbour graph `near`.
 
     The same input gives the same bytes: UMAP runs on one thread with a fixed seed, starting from the first columns of
     `space` (its most telling directions) rather than from a spectral layout, which has no stable answer where
-    the graph falls into pieces.
+    the graph falls into pieces; or from `start` [n, dimensions].
     """
     umap = load_umap()
     own = np.arange(len(space), dtype=np.int32)[:, None]
@@ -26,7 +28,7 @@ def project(space: Floats, near: Neighbours, *, dimensions: int, epochs: int, se
         n_components=dimensions,
         min_dist=0.0,
         n_epochs=epochs,
-        init=_start(space, dimensions, seed),
+        init=_start(space if start is None else start, dimensions, seed),
         random_state=seed,
         n_jobs=1,
         precomputed_knn=(rows, distances, None),

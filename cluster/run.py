@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from threadpoolctl import threadpool_limits
 
@@ -19,6 +20,7 @@ from cluster.view import view_of
 from configs.errors import InputError
 from configs.progress import SILENT, Progress
 from embed.artifact import Embeddings
+from embed.customers import lots
 from store.artifact import key_of, stands
 
 if TYPE_CHECKING:
@@ -99,3 +101,11 @@ def fingerprint(behaviour: "Behaviour") -> str:
     for start in range(0, len(behaviour.matrix), 65_536):
         digest.update(np.ascontiguousarray(behaviour.matrix[start : start + 65_536]).tobytes())
     return digest.hexdigest()
+
+
+def sample_of(customers: pl.Series, config: SegmentsConfig) -> npt.NDArray[np.int64]:
+    """Ascending rows of the customers to lay out: the same ones from snapshot to snapshot, drawn by their ids."""
+    n = len(customers)
+    if n <= config.landmarks:
+        return np.arange(n, dtype=np.int64)
+    return np.sort(np.argpartition(lots(customers, config.seed), config.landmarks)[: config.landmarks])

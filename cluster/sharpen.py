@@ -11,6 +11,7 @@ Relevant component analysis (Bar-Hillel, Hertz, Shental, Weinshall 2003) with ne
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -23,23 +24,35 @@ RIDGE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """A linear map of vectors, float32 [d] -> [m]."""
+    """An affine map of vectors, float32 [d] -> [m]."""
 
-    mean: Floats
-    """float32 [d]"""
     axes: Floats
     """float32 [d, m], most telling direction first."""
+    offset: Floats
+    """float32 [m], taken off."""
+
+    @classmethod
+    def centred(cls, mean: np.ndarray, axes: np.ndarray) -> Self:
+        """The map along `axes` [d, m] that puts `mean` [d] at the origin."""
+        axes = np.ascontiguousarray(axes, dtype=np.float32)
+        return cls(axes, (mean @ axes.astype(np.float64)).astype(np.float32))
 
     def of(self, vectors: Floats) -> Floats:
         """Vectors [n, d] in this space, float32 [n, m], C-contiguous."""
-        return np.ascontiguousarray((vectors - self.mean) @ self.axes, dtype=np.float32)
+        return np.ascontiguousarray(vectors @ self.axes - self.offset, dtype=np.float32)
+
+    def after(self, first: "Space") -> "Space":
+        """The map that does `first` and then this one."""
+        axes, offset = self.axes.astype(np.float64), self.offset.astype(np.float64)
+        both, moved = first.axes.astype(np.float64) @ axes, first.offset.astype(np.float64) @ axes
+        return Space(np.ascontiguousarray(both, dtype=np.float32), (moved + offset).astype(np.float32))
 
 
 def plain(vectors: Floats) -> Space:
     """The space as it is, rotated onto its principal directions (largest variance first)."""
     mean, spread = _moments(vectors)
     _, axes = np.linalg.eigh(spread)
-    return Space(mean.astype(np.float32), np.ascontiguousarray(axes[:, ::-1], dtype=np.float32))
+    return Space.centred(mean, axes[:, ::-1])
 
 
 def sharpened(vectors: Floats, k: int, seed: int, threads: int = 1) -> Space:
@@ -66,7 +79,7 @@ def sharpened(vectors: Floats, k: int, seed: int, threads: int = 1) -> Space:
     kept = int((ratios > LEAST_RATIO).sum())
     if kept < 2:
         return plain(vectors)
-    return Space(mean.astype(np.float32), np.ascontiguousarray(axes[:, ::-1][:, :kept], dtype=np.float32))
+    return Space.centred(mean, axes[:, ::-1][:, :kept])
 
 
 def _moments(vectors: Floats) -> tuple[np.ndarray, np.ndarray]:

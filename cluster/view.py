@@ -100,7 +100,7 @@ def view_of(vectors: Floats, behaviour: "Behaviour", limit: float, seed: int) ->
     root = np.linalg.cholesky(own + 1e-9 * size * np.eye(len(own)))
     _, strength, axes = np.linalg.svd(root.T @ told, full_matrices=False)
     kept = axes[: min(DIRECTIONS, int((strength > 1e-6 * strength[0]).sum()))]
-    return View(Space(mean.astype(np.float32), np.ascontiguousarray(told @ kept.T, dtype=np.float32)), aside)
+    return View(Space.centred(mean, told @ kept.T), aside)
 
 
 def _targets(behaviour: "Behaviour", rows: npt.NDArray[np.int64], aside: frozenset[str]) -> Doubles:

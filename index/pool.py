@@ -9,6 +9,7 @@ import polars as pl
 
 from configs.errors import InputError
 from embed.artifact import Embeddings
+from embed.customers import lots
 from index.config import AudienceConfig
 from index.eligibility import Context, Eligibility, eligibility
 from index.request import AudienceRequest, Mask, Rows, ids
@@ -119,18 +120,6 @@ def _seeds(request: AudienceRequest, embeddings: Embeddings, objected: Mask) -> 
     duplicates = int((rows >= 0).sum()) - len(known) + len(given) - len(unique)
     seeds = known[~objected[known]]
     return seeds, SeedCounts(len(given), duplicates, len(seeds), unmatched, len(known) - len(seeds))
-
-
-def lots(customers: pl.Series, seed: int) -> npt.NDArray[np.uint64]:
-    """uint64 [n]: a pseudo-random number for every customer, by id and seed alone.
-
-    Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014): the mixing of SplitMix64.
-    """
-    ids = customers.to_numpy().view(np.uint64) if customers.dtype == pl.Int64 else customers.hash(0).to_numpy()
-    mixed = ids + np.uint64((0x9E3779B97F4A7C15 * (seed + 1)) % 2**64)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    return np.asarray(mixed ^ (mixed >> np.uint64(31)))
 
 
 def _check_options(request: AudienceRequest) -> None:

@@ -5,11 +5,12 @@ from typing import Any
 
 from configs.progress import SILENT, Progress
 from embed.artifact import Embeddings
+from embed.customers import changes
 from index.artifact import KIND, VERSION, load_index, write_index
 from index.build import build_inverted, tune
 from index.config import IndexConfig
 from index.search import SearchIndex
-from index.update import LEAST_KEPT, built, changes, limit, update_inverted, usable
+from index.update import LEAST_KEPT, built, limit, update_inverted, usable
 from store.artifact import key_of, stands
 from store.threads import use_faiss
 

@@ -7,7 +7,6 @@ came before. What it costs to search it is judged against the last build (`limit
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import faiss
@@ -15,43 +14,13 @@ import numpy as np
 
 from configs.progress import Advance
 from embed.artifact import Embeddings
+from embed.customers import Changes
 from index.build import PIECE, cells
 from index.config import IndexConfig
 from index.search import Rows, SearchIndex
 
 LEAST_KEPT = 0.5
 """Share of the customers whose vectors must not have changed; with fewer, learning the cells anew costs little more."""
-
-
-@dataclass(frozen=True, eq=False)
-class Changes:
-    """What became of the customers of m earlier embeddings in n new ones."""
-
-    moved: Rows
-    """int64 [m]: the new row of each whose vector did not change; -1 for those that changed or are gone."""
-    fresh: Rows
-    """int64, ascending: new rows of the customers whose vector changed, and of those who were not there."""
-    kept: int
-    replaced: int
-    added: int
-    removed: int
-
-    def counts(self) -> dict[str, int]:
-        """Customers kept, replaced, added and removed, for the manifest."""
-        return {"kept": self.kept, "replaced": self.replaced, "added": self.added, "removed": self.removed}
-
-
-def changes(before: Embeddings, after: Embeddings) -> Changes:
-    """Compare two embeddings, vector by vector, in pieces of bounded memory."""
-    n, was = after.n_customers, before.rows_of(after.customers)
-    same = np.zeros(n, dtype=bool)
-    for start in range(0, n, PIECE):
-        rows = start + np.flatnonzero(was[start : start + PIECE] >= 0)
-        same[rows] = (before.vectors[was[rows]] == after.vectors[rows]).all(axis=1)
-    moved = np.full(before.n_customers, -1, dtype=np.int64)
-    moved[was[same]] = np.flatnonzero(same)
-    kept, known = int(same.sum()), int((was >= 0).sum())
-    return Changes(moved, np.flatnonzero(~same), kept, known - kept, n - known, before.n_customers - known)
 
 
 def usable(previous: SearchIndex | None, embeddings: Embeddings, config: IndexConfig) -> SearchIndex | None:

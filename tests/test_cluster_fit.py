@@ -15,7 +15,7 @@ from cluster.neighbours import graph, search
 from cluster.projection import project
 from cluster.sharpen import plain, sharpened
 from cluster.stability import Refit, best_jaccard, publishable, stability_of, word
-from cluster.vote import share_of_own, vote
+from cluster.vote import vote
 from configs.errors import InputError
 
 Floats = npt.NDArray[np.float32]
@@ -253,7 +253,12 @@ def test_best_jaccard_is_brute_force(rows: list[tuple[bool, int]]) -> None:
 
 def family() -> Tree:
     """A root of 100 points; cluster 1 holds 0..59 and splits into 3 (0..29) and 4 (30..59), cluster 2 holds 60..99."""
-    return Tree(np.array([-1, 0, 0, 1, 1]), np.repeat([3, 4, 2], [30, 30, 40]).astype(np.int64), (2, 3, 4))
+    return Tree(
+        np.array([-1, 0, 0, 1, 1]),
+        np.repeat([3, 4, 2], [30, 30, 40]).astype(np.int64),
+        np.array([0, 1, 1, 2, 2.0]),
+        (2, 3, 4),
+    )
 
 
 def test_shaky_segments_give_way_to_the_stable_one_around_them() -> None:
@@ -282,11 +287,13 @@ def test_the_vote_is_a_count(seed: int) -> None:
     space = rng.standard_normal((40, 3)).astype(np.float32)
     labels = rng.integers(-1, 4, 40).astype(np.int32)
     near = graph(space, 7)
-    said = vote(near, labels, 4)
-    own = share_of_own(near, labels, labels)
+    said = vote(near, labels, 4, labels)
     for i in range(40):
         around = labels[near.rows[i]].tolist()
         counts = [around.count(segment) for segment in range(4)]
         assert said.share[i] == pytest.approx(max(counts) / 7)
         assert said.winner[i] == (counts.index(max(counts)) if max(counts) else -1)
-        assert own[i] == pytest.approx(around.count(labels[i]) / 7 if labels[i] >= 0 else 0)
+        assert said.own[i] == pytest.approx(around.count(labels[i]) / 7 if labels[i] >= 0 else 0)
+        left = [0 if segment == said.winner[i] else count for segment, count in enumerate(counts)]
+        assert said.second_share[i] == pytest.approx(max(left) / 7)
+        assert said.second[i] == (left.index(max(left)) if max(left) else -1)

@@ -8,10 +8,10 @@ import pytest
 from audience_world import QUICK, N, behaviour_of, drawn, embedded, request
 
 from configs.errors import InputError
+from embed.customers import lots
 from index.attributes import Condition
 from index.audience import build_audience
 from index.eligibility import Context
-from index.pool import lots
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,234 @@
+"""The registry of identities: segments that stay themselves from one snapshot to the next.
+
+Labels belong to the registry, never to a run of a clustering. Each generation, customers whose vectors changed and new
+ones are placed by the vote of their neighbours, with hysteresis; everybody else stays where they are. A shadow
+(`cluster.shadow`) says what changed in the groups themselves, and is believed when two in succession agree.
+
+n customers now, p customers before, d wide vectors, c landmarks.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cluster.change import Ledger, settle
+from cluster.clusters import Ints, Labels
+from cluster.config import SegmentsConfig
+from cluster.events import SegmentEvent
+from cluster.fit import Fit, Membership, check, fit, message_of, unfit
+from cluster.hierarchy import Join
+from cluster.identity import Identity
+from cluster.landmarks import Landmarks, find_landmarks, place
+from cluster.neighbours import Floats, Neighbours
+from cluster.shadow import Proposal
+from cluster.structure import Structure, find_structure
+from cluster.vote import compact, part_within
+from configs.errors import InputError
+from configs.progress import SILENT, Progress
+
+SLACK = 0.2
+"""How much further than the limit a member may be from others before leaving a segment, in distances to the limit."""
+MOST_CHANGED = 0.5
+"""Where more landmarks than this changed, all of them vote, changed ones included: the space itself is new."""
+SEED_STEP = 10_007
+
+
+@dataclass(frozen=True, eq=False)
+class Registry:
+    """The segments that stand, and what is needed to go on from them."""
+
+    generation: int
+    """Segmentations along this line, from 1."""
+    next_id: int
+    """The id that the next new segment gets; ids are never used twice."""
+    segments: tuple[Identity, ...]
+    """Ascending by id."""
+    members: Membership
+    """Labels are ids of segments."""
+    joins: tuple[Join, ...]
+    """How segments make up coarser groups, by ids."""
+    events: tuple[SegmentEvent, ...]
+    """Everything that happened along this line, oldest first."""
+    message: str
+    """Why there are no segments, only one, or one with most customers; empty otherwise."""
+    landmarks: Landmarks | None
+    """None where customers could not be compared."""
+    found: Labels
+    """int32 [c], what the last shadow clustered each landmark into; -1 for none."""
+    pending: tuple[Proposal, ...]
+    """What the last shadow asked for, waiting for the next one."""
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> list[int]:
+        """Ids of the segments, ascending."""
+        return [segment.id for segment in self.segments]
+
+
+def begin(
+    vectors: Floats,
+    config: SegmentsConfig,
+    progress: Progress = SILENT,
+    sample: Ints | None = None,
+    generation: int = 1,
+    next_id: int = 0,
+) -> Registry:
+    """The first segmentation of `vectors` [n, d]: ids go up from `next_id` by falling size. Raises InputError."""
+    found: Fit = fit(vectors, config, progress, sample)
+    segments = [
+        Identity(next_id + number, generation, stability, found.parts[number] if found.parts else ())
+        for number, stability in enumerate(found.stability)
+    ]
+
+    def shifted(labels: Labels) -> Labels:
+        return np.where(labels >= 0, labels + next_id, -1).astype(np.int32)
+
+    members = replace(found.members, labels=shifted(found.labels), second=shifted(found.members.second))
+    joins = tuple((a + next_id, b + next_id) for a, b in found.joins)
+    rest = (found.message, found.landmarks, found.found, (), found.figures)
+    return Registry(generation, next_id + len(segments), tuple(segments), members, joins, (), *rest)
+
+
+def advance(
+    before: Registry,
+    was: Ints,
+    fresh: Ints,
+    vectors: Floats,
+    config: SegmentsConfig,
+    progress: Progress = SILENT,
+    sample: Ints | None = None,
+) -> Registry:
+    """The next generation.
+
+    `was` int64 [n] is each customer's row before (-1 for new ones), `fresh` the ascending rows of those whose vectors
+    changed and of new ones, `sample` the rows that a shadow lays out. Raises InputError where these vectors cannot be
+    told apart: the segments that stand are not to be replaced by none.
+    """
+    check(vectors)
+    sample = np.arange(len(vectors), dtype=np.int64) if sample is None else sample
+    why = unfit(vectors, sample, config)
+    if before.landmarks is None:
+        return begin(vectors, config, progress, sample, before.generation + 1, before.next_id)
+    if why:
+        raise InputError(f"{why}; the segments before this stay as they are")
+    generation = before.generation + 1
+    here = np.full(len(before.members.labels), -1, np.int64)
+    here[was[was >= 0]] = np.flatnonzero(was >= 0)
+    is_fresh = np.zeros(len(vectors), bool)
+    is_fresh[fresh] = True
+    members = carried(before.members, was)
+    landmarks, known = _carried_landmarks(before.landmarks, here, is_fresh)
+    shadow: tuple[Structure, Neighbours] | None = None
+    if (generation - 1) % config.shadow_every == 0 or len(landmarks.rows) < MOST_CHANGED * len(known):
+        with progress.task("Comparing customers", None):
+            landmarks, near = find_landmarks(vectors, sample, config)
+        seed = config.seed + SEED_STEP * generation
+        shadow = find_structure(landmarks, near, len(vectors), config, seed, progress), near
+    ledger = Ledger(generation, before.next_id, list(before.segments), before.joins, members, members.labels.copy())
+    figures = _vote(ledger, vectors, fresh, landmarks, is_fresh, config, progress)
+    found, pending = before.found[known], list(before.pending)
+    if shadow is not None:
+        then = np.full(len(vectors), -2, np.int32)
+        there = here[before.landmarks.rows]
+        then[there[there >= 0]] = before.found[there >= 0]
+        pending = settle(ledger, vectors, landmarks, shadow, then[landmarks.rows], before.pending, config, progress)
+        found = shadow[0].labels
+    else:
+        ledger.bury_empty()
+    sizes = [int((members.labels == segment.id).sum()) for segment in ledger.segments]
+    return Registry(
+        generation,
+        ledger.next_id,
+        tuple(sorted(ledger.segments, key=lambda segment: segment.id)),
+        members,
+        ledger.joins,
+        (*before.events, *ledger.events),
+        message_of(sorted(sizes, reverse=True), len(vectors)),
+        landmarks,
+        found,
+        tuple(pending),
+        figures | {"landmarks": len(sample), "core": len(landmarks.rows), "shadow": shadow is not None},
+    )
+
+
+def carried(before: Membership, was: Ints) -> Membership:
+    """Everybody as they were before; new customers unassigned."""
+    out = Membership.empty(len(was))
+    old = was >= 0
+    for name in ("labels", "strength", "second", "second_strength", "part", "positions"):
+        getattr(out, name)[old] = getattr(before, name)[was[old]]
+    return out
+
+
+def _carried_landmarks(
+    before: Landmarks, here: Ints, is_fresh: npt.NDArray[np.bool_]
+) -> tuple[Landmarks, npt.NDArray[np.bool_]]:
+    """The landmarks that are still there unchanged, under their rows of now; and which of the earlier ones they are."""
+    rows = here[before.rows]
+    known = (rows >= 0) & ~is_fresh[np.maximum(rows, 0)]
+    kept = before.only(known)
+    return replace(kept, rows=rows[known]), known
+
+
+def _vote(
+    ledger: Ledger,
+    vectors: Floats,
+    fresh: Ints,
+    landmarks: Landmarks,
+    is_fresh: npt.NDArray[np.bool_],
+    config: SegmentsConfig,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Place the customers whose vectors changed and the new ones; returns figures."""
+    members, ids = ledger.members, np.array([segment.id for segment in ledger.segments], np.int64)
+    unchanged = ~is_fresh[landmarks.rows]
+    renewed = bool(unchanged.mean() < 1 - MOST_CHANGED)
+    voters = landmarks if renewed else landmarks.only(unchanged)
+    before = members.labels[voters.rows].copy()
+    labels, own = compact(before, ids), compact(members.labels[fresh], ids)
+    part, flat = members.part[voters.rows].copy(), members.positions[voters.rows].copy()
+    moved = agreed = asked = 0
+    with progress.task("Placing who changed", len(fresh) or None) as advance_by:
+        at = 0
+        for placed in place(vectors, fresh, voters, labels, own, flat, config):
+            rows, said, mine = placed.rows, placed.said, own[at : at + len(placed.rows)]
+            now = decide(said.winner, said.share, said.own, placed.isolation, voters.limit, mine, config)
+            stays = now == said.winner
+            members.labels[rows] = np.where(now >= 0, ids[np.maximum(now, 0)] if len(ids) else -1, -1)
+            members.strength[rows] = np.where(now < 0, 0, np.where(stays, said.share, said.own))
+            second = np.where(stays & (now >= 0), said.second, said.winner)
+            members.second[rows] = np.where(second >= 0, ids[np.maximum(second, 0)] if len(ids) else -1, -1)
+            members.second_strength[rows] = np.where(stays & (now >= 0), said.second_share, said.share)
+            members.part[rows] = part_within(placed.near, labels, part, now)
+            members.positions[rows] = placed.positions
+            inside = (mine >= 0) & (placed.isolation <= voters.limit)
+            asked, agreed = asked + int(inside.sum()), agreed + int((inside & (said.winner == mine)).sum())
+            moved += int(((mine >= 0) & (now != mine)).sum())
+            at += len(rows)
+            advance_by(len(rows))
+    # how often neighbours in the space of now say what a customer was before: low where a new space lost the segments
+    return {"voted": len(fresh), "moved": moved, "agreement": agreed / asked if asked else 1.0, "renewed": renewed}
+
+
+def decide(
+    winner: Labels,
+    share: Floats,
+    own_share: Floats,
+    isolation: Floats,
+    limit: float,
+    own: Labels,
+    config: SegmentsConfig,
+) -> Labels:
+    """The segment of each voter int32 [q], -1 for none; all segments are numbered alike.
+
+    A member leaves for a challenger that leads by `config.lead` of the votes, and for nowhere when it has too few
+    neighbours in its segment or is far from everybody; who is in none joins by `config.min_vote` of the votes.
+    """
+    inside = isolation <= limit
+    still_inside = isolation <= limit + SLACK * max(limit - 1, 0.0)
+    challenged = (winner >= 0) & (winner != own) & (share >= config.min_vote) & (share - own_share >= config.lead)
+    stays = (own >= 0) & ~challenged & still_inside & (own_share >= config.min_vote - config.lead)
+    joins = inside & (challenged | ((own < 0) & (winner >= 0) & (share >= config.min_vote)))
+    return np.where(stays, own, np.where(joins, winner, -1)).astype(np.int32)
