@@ -5,6 +5,7 @@ T nights after the first, n customers of the last night (a bank's log forgets no
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from bench.segments import agreement
 HORIZONS = (7, 14, 21, 28)
 RECENT = 60
 """Days after a change of persona in which a move is no false one."""
+AGES = (0, 14, 28, 56, 84, 112, 151)
+"""Bands of days since a change of persona."""
 ABSENT = -2
 """Label of whoever is not there yet."""
 
@@ -63,7 +66,7 @@ class Course:
 
 
 def judged(course: Course, changes: pl.DataFrame) -> dict[str, Any]:
-    """All figures; `changes` has customer_id, night (of the first events after it; <= 0: before the first), from, to."""
+    """All figures; `changes` has customer_id, night (of the first events after it; 0 and below: earlier), from, to."""
     lately = changed_lately(course, changes)
     there = course.truth >= 0
     first, last = (agreements(course, night) for night in (0, course.nights))
@@ -76,6 +79,7 @@ def judged(course: Course, changes: pl.DataFrame) -> dict[str, Any]:
         "ever_moved_falsely": share((moves.any & still).any(axis=0), still.all(axis=0)),
         "new_or_lost": [len(set_of(course, t) ^ set_of(course, t - 1)) for t in range(1, course.nights + 1)],
         "changes": [seen_within(course, changes, lately, horizon) for horizon in HORIZONS if horizon < course.nights],
+        "arrived": arrived(course, changes),
     }  # fmt: skip
 
 
@@ -159,6 +163,29 @@ def seen_within(course: Course, changes: pl.DataFrame, lately: Bools, horizon: i
         "telling": int(telling.sum()),
         "of_telling": recalls(shown[telling], lasts[telling], right[telling]) if telling.any() else None,
     }  # fmt: skip
+
+
+def arrived(course: Course, changes: pl.DataFrame) -> list[dict[str, Any]]:
+    """Where the customers are on the last night whose persona changed so many days ago: with their new persona or old.
+
+    Each customer's last change alone, of those between personas of which most are in different segments.
+    """
+    latest = changes.sort("night").unique("customer_id", keep="last", maintain_order=True)
+    main, personas = course.main(course.nights)
+    last, at = course.labels[-1], places(course, latest)
+    rows = []
+    for row, night, old, new in zip(at, *(latest[name].to_list() for name in ("night", "from", "to")), strict=True):
+        if row >= 0 and course.truth[-1, row] == new and main.get(old) != main.get(new):
+            held = personas.get(int(last[row]))
+            rows.append((course.nights - night, held == new, held == old))
+    age, there, still = (np.array(column) for column in zip(*rows, strict=True)) if rows else (np.empty(0),) * 3
+    bands = []
+    for low, high in pairwise(AGES):
+        inside = (age >= low) & (age < high)
+        if inside.any():
+            shares = {"new": share(there, inside), "old": share(still, inside)}
+            bands.append({"days": f"{low} to {high - 1}", "changes": int(inside.sum()), **shares})
+    return bands
 
 
 def recalls(shown: Bools, lasts: Bools, right: Bools) -> dict[str, float]:

@@ -154,9 +154,11 @@ def _keep(made: BankNights, number: int, log: EventLog, held: Embeddings, person
         changed = np.flatnonzero(~same)
     codes = {name: code for code, name in enumerate(NAMES)}
     told = personas.with_columns(code=pl.col("persona").cast(pl.String).replace_strict(codes))
-    truth = held.customers.rename("customer_id").to_frame().join(
-        told, on="customer_id", how="left", maintain_order="left"
-    )["code"]
+    truth = (
+        held.customers.rename("customer_id")
+        .to_frame()
+        .join(told, on="customer_id", how="left", maintain_order="left")["code"]
+    )
     np.save(scratch / "ids.npy", ids)
     np.save(scratch / "vectors.npy", np.ascontiguousarray(held.vectors))
     np.save(scratch / "changed.npy", changed)

@@ -164,7 +164,7 @@ class KinfolkRefit(Refit):
 
 
 class FixedKMeans:
-    """k-means with as many centroids as there are personas, fitted on the first night; everybody goes to the nearest."""
+    """k-means with a centroid a persona, fitted on the first night; everybody goes to the nearest one."""
 
     def __init__(self, seed: int, groups: int) -> None:
         self.model = KMeans(groups, n_init=3, random_state=seed)

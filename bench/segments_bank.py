@@ -1,8 +1,8 @@
 """Do segments follow the customers of a bank? `python -m bench.segments_bank --home DIR [--customers 50000]`.
 
-The simulated bank's nights (bench/bank_nights.py) are made in --home once; each way to keep segments is then led through
-them and judged (bench/bank_judge.py): agreement with the personas at the first fit and at the end, how many true changes
-of persona show up as moves within so many days and how soon, and how many move whose persona did not change.
+The simulated bank's nights (bench/bank_nights.py) are made in --home once; each way to keep segments is then led
+through them and judged (bench/bank_judge.py): agreement with the personas at the first fit and at the end, how many
+true changes of persona show up as moves within so many days and how soon, and how many move whose persona stayed.
 
 Prints a JSON line a night and one of figures for each way. Ways that need other packages than kinfolk's come from
 `bench.segments_peers` with `--vectors HOME/nights/00/vectors.npy --truth HOME/nights/00/truth.npy --behaviour
@@ -24,7 +24,7 @@ from eventlog.simulate.personas import NAMES
 from store.threads import set_threads
 
 TOLD = "told"
-"""What a linear classifier makes of the vectors that was told the personas of the first night: no segmenting, a mark."""
+"""A linear classifier of vectors that was told the personas of the first night: no segmenting, but a mark."""
 
 
 def main() -> None:

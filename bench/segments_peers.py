@@ -1,10 +1,10 @@
 """Segments beside other libraries on the same vectors: `python -m bench.segments_peers --world 1.6 --yardstick DIR`.
 
-Or on vectors of one's own: `--vectors FILE.npy --truth FILE.npy`, the truth integers with -1 for whoever belongs nowhere;
-with `--behaviour FOLDER` (the behaviour of the same customers) kinfolk reads behaviours as it does in a line, in a row
-`kinfolk-behaviours`, and every way is run once more on the vectors that it clusters then, in rows ending in `+view`.
+Or on vectors of one's own: `--vectors FILE.npy --truth FILE.npy`, the truth integers with -1 for whoever belongs
+nowhere; with `--behaviour FOLDER` (the behaviour of the same customers) kinfolk reads behaviours as it does in a line,
+in a row `kinfolk-behaviours`, and every way is run once more on the vectors that it clusters then, in rows `+view`.
 
-Each way (bench/clusterers.py) has a process of its own; those that need other packages run in the interpreter `--peers`.
+Each way (bench/clusterers.py) has a process of its own; all but kinfolk's run in the interpreter `--peers`.
 Prints one JSON line a way: adjusted Rand index and normalised mutual information over true members with the unassigned
 as one more group, and over the assigned alone, and what it cost. Numba's compilation is done before the clock starts.
 """
@@ -86,7 +86,8 @@ def rows(given: argparse.Namespace, vectors: npt.NDArray[np.float32], truth: Lab
                 labels = np.load(Path(scratch) / "labels.npy")
             own = "kinfolk-behaviours" if name == "kinfolk" and suffix else name + suffix
             told = figures(truth, labels, background=given.world is not None)
-            yield {"stage": "segments_peers", "world": given.world, "customers": len(labels)} | cost | {"way": own} | told
+            facts = {"stage": "segments_peers", "world": given.world, "customers": len(labels)}
+            yield facts | cost | {"way": own} | told
 
 
 def run(
@@ -104,8 +105,11 @@ def run(
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])] if name in OWN else []
     done = subprocess.run(
         [interpreter, "-W", "ignore", str(ROOT / "bench" / "clusterers.py"), name, str(folder)],
-        env={**os.environ, **threads, "PYTHONPATH": os.pathsep.join(paths)}, stdout=subprocess.PIPE, text=True, check=True,
-    )  # fmt: skip
+        env={**os.environ, **threads, "PYTHONPATH": os.pathsep.join(paths)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return told
 
