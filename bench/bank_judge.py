@@ -12,12 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bench.segments import agreement
-
-HORIZONS = (7, 14, 21, 28)
+HORIZONS = (7, 14, 28, 42, 56, 70)
 RECENT = 60
 """Days after a change of persona in which a move is no false one."""
-AGES = (0, 14, 28, 56, 84, 112, 151)
+AGES = (0, 14, 28, 42, 56, 84, 150)
 """Bands of days since a change of persona."""
 ABSENT = -2
 """Label of whoever is not there yet."""
@@ -66,14 +64,12 @@ class Course:
 
 
 def judged(course: Course, changes: pl.DataFrame) -> dict[str, Any]:
-    """All figures; `changes` has customer_id, night (of the first events after it; 0 and below: earlier), from, to."""
+    """Figures of moves; `changes` has customer_id, night (of the first events after it; 0 and below: earlier), from, to."""
     lately = changed_lately(course, changes)
     there = course.truth >= 0
-    first, last = (agreements(course, night) for night in (0, course.nights))
     moves = moves_of(course)
     still = there[1:] & (course.labels[:-1] != ABSENT) & ~lately[1:]
     return {
-        "first": first, "last": last,
         "moved_a_night": share(moves.any, there[1:]), "false_moves_a_night": share(moves.any, still),
         "false_moves_between_a_night": share(moves.between, still),
         "ever_moved_falsely": share((moves.any & still).any(axis=0), still.all(axis=0)),
@@ -98,18 +94,6 @@ def moves_of(course: Course) -> Moves:
     before, now = course.labels[:-1], course.labels[1:]
     moved = (before != now) & (before != ABSENT) & (now != ABSENT)
     return Moves(moved, moved & (before >= 0) & (now >= 0))
-
-
-def agreements(course: Course, night: int) -> dict[str, Any]:
-    """Agreement of a night's segments with the personas of that day, of those who are with the bank."""
-    labels, truth = course.labels[night], course.truth[night]
-    there, assigned = truth >= 0, (truth >= 0) & (labels >= 0)
-    return {
-        "customers": int((labels != ABSENT).sum()), "segments": len(set_of(course, night)),
-        "unassigned_share": share(labels[there] < 0, np.ones(there.sum(), bool)),
-        **agreement(truth[there], labels[there]),
-        "assigned_only": agreement(truth[assigned], labels[assigned]) if assigned.any() else None,
-    }  # fmt: skip
 
 
 def set_of(course: Course, night: int) -> set[int]:

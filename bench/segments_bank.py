@@ -12,13 +12,15 @@ HOME/nights/00/behaviour`.
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from bench.bank_judge import Course, judged
+from bench.bank_judge import ABSENT, Course, judged, set_of, share
 from bench.bank_nights import BankNights, bank_nights
 from bench.keepers import KEEPERS, Keeper, Told
 from bench.measure import measured
+from bench.segments import agreement
 from cluster.warm import warm_up
 from eventlog.simulate.personas import NAMES
 from store.threads import set_threads
@@ -53,7 +55,21 @@ def main() -> None:
             [np.load(folder / f"{number:02d}.npy") for number in numbers],
             [nights.personas(number).astype(np.int64) for number in numbers],
         )
-        print(json.dumps({"stage": "segments_bank", "way": way} | took(seconds) | judged(course, nights.changes())))
+        figures = {"first": agreements(course, 0), "last": agreements(course, nights.nights)}
+        figures |= judged(course, nights.changes())
+        print(json.dumps({"stage": "segments_bank", "way": way} | took(seconds) | figures), flush=True)
+
+
+def agreements(course: Course, night: int) -> dict[str, Any]:
+    """Agreement of a night's segments with the personas of that day, of those who are with the bank."""
+    labels, truth = course.labels[night], course.truth[night]
+    there, assigned = truth >= 0, (truth >= 0) & (labels >= 0)
+    return {
+        "customers": int((labels != ABSENT).sum()), "segments": len(set_of(course, night)),
+        "unassigned_share": share(labels[there] < 0, np.ones(there.sum(), bool)),
+        **agreement(truth[there], labels[there]),
+        "assigned_only": agreement(truth[assigned], labels[assigned]) if assigned.any() else None,
+    }  # fmt: skip
 
 
 def took(seconds: list[float]) -> dict[str, float]:
