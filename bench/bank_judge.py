@@ -64,7 +64,7 @@ class Course:
 
 
 def judged(course: Course, changes: pl.DataFrame) -> dict[str, Any]:
-    """Figures of moves; `changes` has customer_id, night (of the first events after it; 0 and below: earlier), from, to."""
+    """Figures of moves; `changes`: customer_id, night (of the first events after it; below 1: earlier), from, to."""
     lately = changed_lately(course, changes)
     there = course.truth >= 0
     moves = moves_of(course)
