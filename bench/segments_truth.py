@@ -1,8 +1,8 @@
-"""Does the stability of a segment predict truth? `python -m bench.segments_truth --yardstick DIR [--kind truth]`.
+"""Does the stability of a segment predict truth? `python -m bench.segments_truth --yardstick DIR`.
 
-`truth`: worlds with known groups, of rising hardness. No segment is held back (min_stability 0), and each one's
+Truth: worlds with known groups, of rising hardness. No segment is held back (min_stability 0), and each one's
 stability stands beside its best Jaccard with a true group. Prints a line per world, then the correlations and how true
-the segments of each band of stability are. `groupless`: populations without any group, with the default settings; a
+the segments of each band of stability are. Without --yardstick: populations without any group, with the default settings; a
 line each. There must be one segment or none, and a sentence that says so.
 """
 
@@ -30,8 +30,7 @@ FOUND = 0.5
 def main() -> None:
     """Read the options, print the lines."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--yardstick", type=Path, help="folder with worlds.py; truth needs it")
-    parser.add_argument("--kind", choices=["truth", "groupless"], default="truth")
+    parser.add_argument("--yardstick", type=Path, help="folder with worlds.py; without it, populations without groups")
     parser.add_argument("--customers", type=int, default=10_000)
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--first-seed", type=int, default=0)
@@ -39,9 +38,7 @@ def main() -> None:
     parser.add_argument("--stability-runs", type=int, default=SegmentsConfig().stability_runs)
     given = parser.parse_args()
     set_threads(1)
-    if given.kind == "truth" and given.yardstick is None:
-        parser.error("--kind truth needs --yardstick")
-    lines = groupless(given) if given.kind == "groupless" else truth(given)
+    lines = truth(given) if given.yardstick else groupless(given)
     for line in lines:
         print(json.dumps(line), flush=True)
 
