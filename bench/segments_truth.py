@@ -2,8 +2,10 @@
 
 Truth: worlds with known groups, of rising hardness. No segment is held back (min_stability 0), and each one's
 stability stands beside its best Jaccard with a true group. Prints a line per world, then the correlations and how true
-the segments of each band of stability are. Without --yardstick: populations without any group, with the default settings; a
-line each. There must be one segment or none, and a sentence that says so.
+the segments of each band of stability are.
+
+Without --yardstick: populations without any group, with the default settings; a line each. There must be one segment or
+none, and a sentence that says so.
 """
 
 import argparse
