@@ -1,11 +1,14 @@
 """What segmenting writes.
 
 <snapshot>/segments/
-  members.arrow    segment (int32, -1 unassigned), strength (float32, 0 to 1), x, y (float32, the map);
-                     row i is customer i
+  members.arrow    segment (int32 id, -1 unassigned), strength (float32, 0 to 1), x, y (float32, the map),
+                     second (int32 id of the next best segment, -1 none), second_strength (float32), part (int32, from
+                     1, 0 none); row i is customer i. Format 1: up to y only
   profiles.json    the segments: name, size, stability, what sets them apart, typical customers
   map.png          the map as a picture
   map.html         the map to zoom and hover, works offline
+  registry.json, landmarks.arrow, space.safetensors, shadow.arrow
+                     see `cluster.state`; not in format 1, where ids are those of one run
   manifest.json
 """
 
@@ -19,18 +22,39 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.clusters import Labels
-from cluster.fit import Fit
+from cluster.events import SegmentEvent
+from cluster.fit import Membership
+from cluster.hierarchy import Join
 from cluster.map import draw
 from cluster.neighbours import Floats
 from cluster.page import write_page
 from cluster.profile import Driver
+from cluster.registry import Registry
 from cluster.stability import word
+from cluster.state import read_events, read_facts, read_registry, write_state
 from configs.errors import ArtifactError
 from store.artifact import Manifest, create, verify
 
-KIND, VERSION = "segments", 1
+KIND, VERSION = "segments", 2
 MEMBERS, PROFILES, PICTURE, PAGE = "members.arrow", "profiles.json", "map.png", "map.html"
-COLUMNS = ("segment", "strength", "x", "y")
+FIRST_COLUMNS = ("segment", "strength", "x", "y")
+COLUMNS = (*FIRST_COLUMNS, "second", "second_strength", "part")
+
+
+@dataclass(frozen=True)
+class PartProfile:
+    """What is known of a part of a segment."""
+
+    number: int
+    """From 1, the largest first."""
+    name: str
+    """What sets it apart from the rest of its segment."""
+    size: int
+    """Customers in it."""
+    share: float
+    """Its share of the segment."""
+    stability: float
+    """Mean best Jaccard over refits on subsamples, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +62,7 @@ class SegmentProfile:
     """What is known of one segment."""
 
     id: int
-    """The number that stands in the labels."""
+    """Its identity, which stands in the labels: the same from snapshot to snapshot of one line, never used twice."""
     name: str
     """Readable and unique among the segments."""
     size: int
@@ -53,6 +77,10 @@ class SegmentProfile:
     """The behaviours that set it apart, strongest first."""
     typical: tuple[int | str, ...]
     """Ids of its most typical customers, most typical first."""
+    born: int = 1
+    """The generation that it is first in."""
+    parts: tuple[PartProfile, ...] = ()
+    """Finer groups inside it, the largest first; none where it does not fall into several that come back."""
 
     @property
     def standing(self) -> str:
@@ -66,14 +94,33 @@ class Segments:
 
     folder: Path
     manifest: Manifest
-    labels: Labels
-    """int32 [n], a segment's id or -1 for unassigned."""
-    strength: Floats
-    """float32 [n], 0 to 1: share of a customer's neighbours that are in its segment; 0 where unassigned."""
-    positions: Floats
-    """float32 [n, 2], the map."""
+    members: Membership
     profiles: tuple[SegmentProfile, ...]
     """The segments, largest first."""
+
+    lineage: str
+    """The line of snapshots along which ids mean the same segment."""
+    generation: int
+    """Segmentations along this line, from 1."""
+    events: tuple[SegmentEvent, ...]
+    """What happened to segments along this line, oldest first."""
+    joins: tuple[Join, ...]
+    """How segments make up coarser groups, see `cluster.hierarchy.groups_of`."""
+
+    @property
+    def labels(self) -> Labels:
+        """int32 [n], a segment's id or -1 for unassigned."""
+        return self.members.labels
+
+    @property
+    def strength(self) -> Floats:
+        """float32 [n], 0 to 1: share of a customer's neighbours that are in its segment; 0 where unassigned."""
+        return self.members.strength
+
+    @property
+    def positions(self) -> Floats:
+        """float32 [n, 2], the map."""
+        return self.members.positions
 
     @property
     def key(self) -> str:
@@ -111,24 +158,25 @@ class Segments:
         Raises ArtifactError naming the file that is missing or damaged.
         """
         manifest = verify(folder, KIND, VERSION, deep=deep)
-        path = folder / MEMBERS
-        try:
-            with pa.ipc.open_file(pa.memory_map(str(path), "r")) as reader:
-                table = reader.read_all().select(COLUMNS)
-            segment, strength, x, y = (column.to_numpy() for column in table.columns)
-        except (pa.ArrowInvalid, KeyError, OSError) as error:
-            raise ArtifactError(f"{path}: not a readable table of members ({error}); rebuild the segments") from None
-        if len(segment) != manifest.counts["customers"]:
-            raise ArtifactError(
-                f"{path}: {len(segment)} rows, its manifest says {manifest.counts['customers']}; rebuild the segments"
-            )
-        return cls(folder, manifest, segment, strength, np.column_stack([x, y]), _profiles(folder / PROFILES))
+        members, profiles = _members(folder, manifest), _profiles(folder / PROFILES)
+        if manifest.version == 1:
+            return cls(folder, manifest, members, profiles, manifest.key, 1, (), ())
+        told = read_facts(folder)
+        joins = tuple((a, b) for a, b in told["joins"])
+        return cls(folder, manifest, members, profiles, told["lineage"], told["generation"], read_events(told), joins)
+
+    def registry(self) -> Registry | None:
+        """The registry to go on from; None in format 1. Raises ArtifactError."""
+        if self.manifest.version == 1:
+            return None
+        return read_registry(self.folder, self.members)
 
 
 def write_segments(
     folder: Path,
     key: str,
-    fit: Fit,
+    registry: Registry,
+    lineage: str,
     profiles: Sequence[SegmentProfile],
     parents: Mapping[str, str],
     figures: Mapping[str, Any] | None = None,
@@ -137,22 +185,61 @@ def write_segments(
 
     Raises StorageError on a full disk.
     """
-    unassigned = int((fit.labels < 0).sum())
-    n, names = len(fit.labels), [profile.name for profile in profiles]
+    members = registry.members
+    unassigned = int((members.labels < 0).sum())
+    n, names = len(members.labels), [profile.name for profile in profiles]
     title = f"{n:,} customers, {len(profiles)} segment{'' if len(profiles) == 1 else 's'}, {unassigned / n:.0%} in none"
     with create(folder, KIND, VERSION, key) as writer:
-        columns = (fit.labels, fit.strength, fit.positions[:, 0], fit.positions[:, 1])
-        table = pa.table(dict(zip(COLUMNS, map(pa.array, columns), strict=True)))
+        place = (members.positions[:, 0], members.positions[:, 1])
+        rest = (members.second, members.second_strength, members.part)
+        table = pa.table(
+            dict(zip(COLUMNS, map(pa.array, (members.labels, members.strength, *place, *rest)), strict=True))
+        )
         with pa.OSFile(str(writer.path(MEMBERS)), "wb") as sink, pa.ipc.new_file(sink, table.schema) as file:
             file.write_table(table)
+        write_state(writer, registry, lineage)
         writer.write_json(PROFILES, [asdict(profile) for profile in profiles])
-        draw(writer.path(PICTURE), fit.positions, fit.labels, names, title)
+        labels = by_position(members.labels, profiles)
+        draw(writer.path(PICTURE), members.positions, labels, names, title)
         notes = [f"{p.size:,} customers ({p.share:.1%}), {p.standing}" for p in profiles]
-        write_page(writer.path(PAGE), fit.positions, fit.labels, names, notes, title)
+        write_page(writer.path(PAGE), members.positions, labels, names, notes, title)
         writer.parents.update(parents)
         writer.counts.update(customers=n, segments=len(profiles), unassigned=unassigned)
-        writer.figures.update(fit.figures, message=fit.message, unassigned_share=unassigned / n, **(figures or {}))
+        writer.figures.update(
+            registry.figures, message=registry.message, unassigned_share=unassigned / n, **(figures or {})
+        )
     return Segments.load(folder, deep=False)
+
+
+def by_position(labels: Labels, profiles: Sequence[SegmentProfile]) -> Labels:
+    """Labels by the position of a segment among `profiles` instead of its id; -1 for unassigned."""
+    new = np.full(max([profile.id for profile in profiles], default=0) + 2, -1, np.int32)
+    for position, profile in enumerate(profiles):
+        new[profile.id] = position
+    return np.where(labels >= 0, new[labels], -1).astype(np.int32)
+
+
+def _members(folder: Path, manifest: Manifest) -> Membership:
+    path = folder / MEMBERS
+    wanted = FIRST_COLUMNS if manifest.version == 1 else COLUMNS
+    try:
+        with pa.ipc.open_file(pa.memory_map(str(path), "r")) as reader:
+            table = reader.read_all().select(wanted)
+        columns = {name: table[name].to_numpy() for name in wanted}
+    except (pa.ArrowInvalid, KeyError, OSError) as error:
+        raise ArtifactError(f"{path}: not a readable table of members ({error}); rebuild the segments") from None
+    n = len(columns["segment"])
+    if n != manifest.counts["customers"]:
+        raise ArtifactError(f"{path}: {n} rows, its manifest says {manifest.counts['customers']}; rebuild the segments")
+    empty = Membership.empty(n)
+    return Membership(
+        labels=columns["segment"],
+        strength=columns["strength"],
+        second=columns.get("second", empty.second),
+        second_strength=columns.get("second_strength", empty.second_strength),
+        part=columns.get("part", empty.part),
+        positions=np.column_stack([columns["x"], columns["y"]]),
+    )
 
 
 def _profiles(path: Path) -> tuple[SegmentProfile, ...]:
@@ -163,6 +250,7 @@ def _profiles(path: Path) -> tuple[SegmentProfile, ...]:
                     **fields,
                     "drivers": tuple(Driver(**driver) for driver in fields["drivers"]),
                     "typical": tuple(fields["typical"]),
+                    "parts": tuple(PartProfile(**part) for part in fields.get("parts", ())),
                 }
             )
             for fields in json.loads(path.read_text(encoding="utf-8"))

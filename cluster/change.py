@@ -80,6 +80,14 @@ class Ledger:
         self.segments = [known for known in self.segments if known.id != segment]
         self.joins = without(self.joins, segment, into)
 
+    def after_events(self, labels: Labels) -> Labels:
+        """Labels of this generation's beginning without the segments that ended in it."""
+        out = labels.copy()
+        for event in self.events:
+            if event.kind in ("merged", "died"):
+                out[labels == event.segment] = event.others[0] if event.others else -1
+        return out
+
     def bury_empty(self) -> None:
         """End the segments that nobody is left in: merged where most of their members went one way, else died."""
         for segment in [known.id for known in self.segments if self.size(known.id) == 0]:
@@ -99,8 +107,8 @@ class Ledger:
 @dataclass(frozen=True, eq=False)
 class _Shadow:
     landmarks: Landmarks
-    structure: Structure
     near: Neighbours
+    structure: Structure
 
     def rows(self, cluster: int) -> Ints:
         """Rows of the population of a cluster's landmarks."""
@@ -110,21 +118,22 @@ class _Shadow:
 def settle(
     ledger: Ledger,
     vectors: Floats,
-    landmarks: Landmarks,
-    shadow: tuple[Structure, Neighbours],
+    shadow: tuple[Landmarks, Neighbours, Structure],
     then: Labels,
     pending: Sequence[Proposal],
     config: SegmentsConfig,
     progress: Progress,
+    renewed: bool = False,
 ) -> list[Proposal]:
     """Apply what this shadow repeats of the one before; returns what it asks for itself.
 
-    `then` int32 [c] are the landmarks' clusters in the shadow before, -1 for none, -2 for those that were not in it.
+    `then` int32 [n] are the customers' clusters in the shadow before, -1 for none, -2 for those that were not in it;
+    `renewed` tells that the space is a new one, in which everybody has to find a place on the map.
     """
-    seen = _Shadow(landmarks, *shadow)
-    core, found = landmarks.rows, seen.structure.labels
-    both = then > -2
-    confirmed = confirm([p for p in pending if p.kind != "died"], agreements(then[both], found[both]))
+    seen = _Shadow(*shadow)
+    core, found = seen.landmarks.rows, seen.structure.labels
+    both = then[core] > -2
+    confirmed = confirm([p for p in pending if p.kind != "died"], agreements(then[core[both]], found[both]))
     touched: set[int] = set()
     known = set(ledger.ids)
     for change in confirmed:
@@ -134,7 +143,6 @@ def settle(
     ledger.bury_empty()
     proposals = propose(ledger.before[core], found, ledger.ids) + dying
     new = [segment for segment in ledger.ids if segment not in known]
-    renewed = bool((ledger.before[core] >= 0).any()) and not both.any()
     if new or renewed:
         _lay_out(ledger, seen, new, renewed, config)
     if new:

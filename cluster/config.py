@@ -40,8 +40,12 @@ class SegmentsConfig(Config):
     """By what share of the votes another segment must lead for a customer to move there from the one they are in."""
     shadow_every: int = Field(default=1, ge=1)
     """Every how many snapshots a fresh segmentation is compared with the one that stands: splits, merges, births."""
+    renew_every: int = Field(default=28, ge=1)
+    """Snapshots after which the landmarks that customers are placed by are taken anew, where no segment changed."""
     stability_runs: int = Field(default=4, ge=0, le=50)
     """How many times a subsample is laid out and clustered afresh to see which segments come back; 0: no check."""
+    doubtful_runs: int = Field(default=6, ge=0, le=50)
+    """How many times more where a segment's stability is close to the least one."""
     stability_share: float = Field(default=0.8, gt=0.1, lt=1)
     """Share of the customers in each of those subsamples."""
     stability_customers: int = Field(default=10_000, ge=500)

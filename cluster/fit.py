@@ -14,7 +14,7 @@ from cluster.hierarchy import Join
 from cluster.landmarks import Landmarks, find_landmarks, place
 from cluster.neighbours import Floats, Neighbours
 from cluster.projection import project
-from cluster.sharpen import plain
+from cluster.sharpen import Space, plain
 from cluster.structure import Structure, drawn, find_structure
 from cluster.vote import part_within, vote
 from configs.errors import InputError
@@ -124,18 +124,24 @@ def unfit(vectors: Floats, sample: Ints, config: SegmentsConfig) -> str:
     return ""
 
 
-def fit(vectors: Floats, config: SegmentsConfig, progress: Progress = SILENT, sample: Ints | None = None) -> Fit:
-    """Find the segments of `vectors` float32 [n, d]. Same vectors, config and sample, same result.
+def fit(
+    vectors: Floats,
+    config: SegmentsConfig,
+    progress: Progress = SILENT,
+    sample: Ints | None = None,
+    view: Space | None = None,
+) -> Fit:
+    """Find the segments of `vectors` float32 [n, d]. Same vectors, config, sample and view, same result.
 
-    `sample` are the rows to lay out, at most `config.landmarks`; drawn by the seed where they are not given. Raises
-    InputError.
+    `sample` are the rows to lay out, at most `config.landmarks`; drawn by the seed where they are not given. Customers
+    are compared in the space of `view`, where one is given. Raises InputError.
     """
     check(vectors)
     sample = drawn(len(vectors), config.landmarks, config.seed) if sample is None else sample
     if why := unfit(vectors, sample, config):
         return Fit(_spread_out(vectors), (), why)
     with progress.task("Comparing customers", None):
-        landmarks, near = find_landmarks(vectors, sample, config)
+        landmarks, near = find_landmarks(vectors, sample, config, view)
     structure = find_structure(landmarks, near, len(vectors), config, config.seed, progress)
     flat = structure.positions
     if config.dimensions != 2:

@@ -61,13 +61,12 @@ def without(joins: Sequence[Join], gone: int, into: int | None = None) -> tuple[
     """The joins without a segment: what it was joined to takes its place, or the segment `into`."""
     out = []
     for a, b in joins:
-        if gone in (a, b):
-            other = b if a == gone else a
-            if into is None or other == into:
-                into = other if into is None else into
-                continue
-            a, b = into, other
-        out.append((a, b))
+        if gone not in (a, b):
+            out.append((a, b))
+        elif into is None:
+            into = b if a == gone else a
+        elif into not in (a, b):
+            out.append((into, b) if a == gone else (a, into))
     return _needed(out)
 
 

@@ -5,10 +5,9 @@ n customers, d wide vectors, c landmarks that the gate let through, m sharpened 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from cluster.clusters import Ints, Labels
 from cluster.config import SegmentsConfig
@@ -27,7 +26,7 @@ class Landmarks:
     """Customers that others are placed by."""
 
     rows: Ints
-    """int64 [c], rows of the population, ascending."""
+    """int64 [c], rows of the population, ascending when they are found; -1 for customers who are gone since."""
     points: Floats
     """float32 [c, m]"""
     reaches: Floats
@@ -37,16 +36,40 @@ class Landmarks:
     space: Space
     """float32 [d] -> [m]"""
 
-    def only(self, keep: npt.NDArray[np.bool_]) -> "Landmarks":
-        """Some of the landmarks, bool [c]."""
-        points = np.ascontiguousarray(self.points[keep])
-        return Landmarks(self.rows[keep], points, self.reaches[keep], self.limit, self.space)
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """Landmarks as they stood when they were found, whatever became of these customers since: a fixed reference, so
+    that who is placed again is judged by the same measure."""
+
+    landmarks: Landmarks
+    labels: Labels
+    """int32 [c], ids of segments; -1 for none."""
+    part: Labels
+    """int32 [c], parts of these, from 1; 0 for none."""
+    flat: Floats
+    """float32 [c, 2], their places on the map."""
+    since: int
+    """The generation that found them."""
+
+    def now(self, here: Ints) -> "Ground":
+        """The same under the rows of now; `here` [p] has the row of now of each earlier one, -1 for those gone."""
+        rows = self.landmarks.rows
+        moved = np.where(rows >= 0, here[np.maximum(rows, 0)], -1)
+        return replace(self, landmarks=replace(self.landmarks, rows=moved))
 
 
-def find_landmarks(vectors: Floats, sample: Ints, config: SegmentsConfig) -> tuple[Landmarks, Neighbours]:
-    """The rows `sample` of `vectors` [n, d] less those in thin regions, with the graph of the others."""
+def find_landmarks(
+    vectors: Floats, sample: Ints, config: SegmentsConfig, view: Space | None = None
+) -> tuple[Landmarks, Neighbours]:
+    """The rows `sample` of `vectors` [n, d] less those in thin regions, with the graph of the others.
+
+    They are compared in the space of `view`, where one is given, sharpened.
+    """
     drawn = np.ascontiguousarray(vectors[sample])
-    space = sharpened(drawn, config.neighbours, config.seed, config.threads) if config.sharpen else plain(drawn)
+    seen = view.of(drawn) if view else drawn
+    space = sharpened(seen, config.neighbours, config.seed, config.threads) if config.sharpen else plain(seen)
+    space = space.after(view) if view else space
     points = space.of(drawn)
     near, limit = graph(points, config.neighbours, config.threads), float("inf")
     if config.gate:
@@ -89,7 +112,8 @@ def place(
     """
     count = int(max(labels.max(initial=-1), own.max(initial=-1))) + 1
     number = np.full(len(vectors), -1, np.int32)
-    number[landmarks.rows] = np.arange(len(landmarks.rows))
+    here = np.flatnonzero(landmarks.rows >= 0)
+    number[landmarks.rows[here]] = here
     among = bool((number[rows] >= 0).any())
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cluster.change import Ledger, settle
 from cluster.clusters import Ints, Labels
@@ -20,9 +19,10 @@ from cluster.events import SegmentEvent
 from cluster.fit import Fit, Membership, check, fit, message_of, unfit
 from cluster.hierarchy import Join
 from cluster.identity import Identity
-from cluster.landmarks import Landmarks, find_landmarks, place
+from cluster.landmarks import Ground, Landmarks, find_landmarks, place
 from cluster.neighbours import Floats, Neighbours
 from cluster.shadow import Proposal
+from cluster.sharpen import Space
 from cluster.structure import Structure, find_structure
 from cluster.vote import compact, part_within
 from configs.errors import InputError
@@ -30,9 +30,17 @@ from configs.progress import SILENT, Progress
 
 SLACK = 0.2
 """How much further than the limit a member may be from others before leaving a segment, in distances to the limit."""
-MOST_CHANGED = 0.5
-"""Where more landmarks than this changed, all of them vote, changed ones included: the space itself is new."""
 SEED_STEP = 10_007
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """The landmarks of a shadow and what it clustered them into."""
+
+    rows: Ints
+    """int64 [c], rows of the population; -1 for customers who are gone since."""
+    found: Labels
+    """int32 [c], -1 for none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +61,10 @@ class Registry:
     """Everything that happened along this line, oldest first."""
     message: str
     """Why there are no segments, only one, or one with most customers; empty otherwise."""
-    landmarks: Landmarks | None
-    """None where customers could not be compared."""
-    found: Labels
-    """int32 [c], what the last shadow clustered each landmark into; -1 for none."""
+    ground: Ground | None
+    """What customers are placed by; None where customers could not be compared."""
+    seen: Seen
+    """What the last shadow saw."""
     pending: tuple[Proposal, ...]
     """What the last shadow asked for, waiting for the next one."""
     figures: dict[str, Any] = field(default_factory=dict)
@@ -72,11 +80,12 @@ def begin(
     config: SegmentsConfig,
     progress: Progress = SILENT,
     sample: Ints | None = None,
+    view: Space | None = None,
     generation: int = 1,
     next_id: int = 0,
 ) -> Registry:
-    """The first segmentation of `vectors` [n, d]: ids go up from `next_id` by falling size. Raises InputError."""
-    found: Fit = fit(vectors, config, progress, sample)
+    """The first segmentation of `vectors` [n, d]: ids go up from `next_id` by falling size. See `cluster.fit.fit`."""
+    found: Fit = fit(vectors, config, progress, sample, view)
     segments = [
         Identity(next_id + number, generation, stability, found.parts[number] if found.parts else ())
         for number, stability in enumerate(found.stability)
@@ -87,8 +96,18 @@ def begin(
 
     members = replace(found.members, labels=shifted(found.labels), second=shifted(found.members.second))
     joins = tuple((a + next_id, b + next_id) for a, b in found.joins)
-    rest = (found.message, found.landmarks, found.found, (), found.figures)
+    ground, seen = None, Seen(np.empty(0, np.int64), found.found)
+    if found.landmarks is not None:
+        ground, seen = _ground(found.landmarks, members, generation), Seen(found.landmarks.rows, found.found)
+    rest = (found.message, ground, seen, (), found.figures)
     return Registry(generation, next_id + len(segments), tuple(segments), members, joins, (), *rest)
+
+
+def _ground(landmarks: Landmarks, members: Membership, generation: int) -> Ground:
+    """The landmarks with what is known of them now."""
+    rows = landmarks.rows
+    of_rows = (members.labels[rows].copy(), members.part[rows].copy(), members.positions[rows].copy())
+    return Ground(landmarks, *of_rows, generation)
 
 
 def advance(
@@ -99,45 +118,52 @@ def advance(
     config: SegmentsConfig,
     progress: Progress = SILENT,
     sample: Ints | None = None,
+    view: Space | None = None,
+    same_space: bool = True,
 ) -> Registry:
     """The next generation.
 
     `was` int64 [n] is each customer's row before (-1 for new ones), `fresh` the ascending rows of those whose vectors
-    changed and of new ones, `sample` the rows that a shadow lays out. Raises InputError where these vectors cannot be
-    told apart: the segments that stand are not to be replaced by none.
+    changed and of new ones; `same_space` tells whether equal vectors mean equal behaviour, or a new model made them. A
+    shadow, where one `is_due`, lays out the rows `sample`, compared in the space of `view`. Raises InputError where
+    these vectors cannot be told apart: the segments that stand are not to be replaced by none.
     """
     check(vectors)
     sample = np.arange(len(vectors), dtype=np.int64) if sample is None else sample
-    why = unfit(vectors, sample, config)
-    if before.landmarks is None:
-        return begin(vectors, config, progress, sample, before.generation + 1, before.next_id)
-    if why:
+    if before.ground is None:
+        begun = begin(vectors, config, progress, sample, view, before.generation + 1, before.next_id)
+        return replace(begun, events=before.events)
+    if why := unfit(vectors, sample, config):
         raise InputError(f"{why}; the segments before this stay as they are")
-    generation = before.generation + 1
+    generation, n = before.generation + 1, len(vectors)
     here = np.full(len(before.members.labels), -1, np.int64)
     here[was[was >= 0]] = np.flatnonzero(was >= 0)
-    is_fresh = np.zeros(len(vectors), bool)
-    is_fresh[fresh] = True
-    members = carried(before.members, was)
-    landmarks, known = _carried_landmarks(before.landmarks, here, is_fresh)
-    shadow: tuple[Structure, Neighbours] | None = None
-    if (generation - 1) % config.shadow_every == 0 or len(landmarks.rows) < MOST_CHANGED * len(known):
-        with progress.task("Comparing customers", None):
-            landmarks, near = find_landmarks(vectors, sample, config)
-        seed = config.seed + SEED_STEP * generation
-        shadow = find_structure(landmarks, near, len(vectors), config, seed, progress), near
+    members, ground = carried(before.members, was), before.ground.now(here)
+    rows = before.seen.rows
+    seen = Seen(np.where(rows >= 0, here[np.maximum(rows, 0)], -1), before.seen.found)
     ledger = Ledger(generation, before.next_id, list(before.segments), before.joins, members, members.labels.copy())
-    figures = _vote(ledger, vectors, fresh, landmarks, is_fresh, config, progress)
-    found, pending = before.found[known], list(before.pending)
+    shadow: tuple[Landmarks, Neighbours, Structure] | None = None
+    if is_due(before, config, same_space):
+        with progress.task("Comparing customers", None):
+            landmarks, near = find_landmarks(vectors, sample, config, view)
+        seed = config.seed + SEED_STEP * generation
+        shadow = landmarks, near, find_structure(landmarks, near, n, config, seed, progress)
+        if not same_space:
+            ground = _ground(landmarks, members, generation)
+    figures = _vote(ledger, vectors, fresh, ground, config, progress)
+    pending = list(before.pending)
     if shadow is not None:
-        then = np.full(len(vectors), -2, np.int32)
-        there = here[before.landmarks.rows]
-        then[there[there >= 0]] = before.found[there >= 0]
-        pending = settle(ledger, vectors, landmarks, shadow, then[landmarks.rows], before.pending, config, progress)
-        found = shadow[0].labels
+        then = np.full(n, -2, np.int32)
+        then[seen.rows[seen.rows >= 0]] = seen.found[seen.rows >= 0]
+        pending = settle(ledger, vectors, shadow, then, pending, config, progress, renewed=not same_space)
+        seen = Seen(shadow[0].rows, shadow[2].labels)
+        if ledger.events or not same_space or generation - ground.since >= config.renew_every:
+            ground = _ground(shadow[0], members, generation)
     else:
         ledger.bury_empty()
-    sizes = [int((members.labels == segment.id).sum()) for segment in ledger.segments]
+        ground = replace(ground, labels=ledger.after_events(ground.labels))
+    sizes = [ledger.size(segment.id) for segment in ledger.segments]
+    core = len(ground.landmarks.rows)
     return Registry(
         generation,
         ledger.next_id,
@@ -145,12 +171,17 @@ def advance(
         members,
         ledger.joins,
         (*before.events, *ledger.events),
-        message_of(sorted(sizes, reverse=True), len(vectors)),
-        landmarks,
-        found,
+        message_of(sorted(sizes, reverse=True), n),
+        ground,
+        seen,
         tuple(pending),
-        figures | {"landmarks": len(sample), "core": len(landmarks.rows), "shadow": shadow is not None},
+        figures | {"landmarks": len(sample), "core": core, "shadow": shadow is not None, "ground": ground.since},
     )
+
+
+def is_due(before: Registry, config: SegmentsConfig, same_space: bool = True) -> bool:
+    """Whether the generation after `before` compares itself with a fresh segmentation; see `advance`."""
+    return before.ground is None or not same_space or before.generation % config.shadow_every == 0
 
 
 def carried(before: Membership, was: Ints) -> Membership:
@@ -162,37 +193,17 @@ def carried(before: Membership, was: Ints) -> Membership:
     return out
 
 
-def _carried_landmarks(
-    before: Landmarks, here: Ints, is_fresh: npt.NDArray[np.bool_]
-) -> tuple[Landmarks, npt.NDArray[np.bool_]]:
-    """The landmarks that are still there unchanged, under their rows of now; and which of the earlier ones they are."""
-    rows = here[before.rows]
-    known = (rows >= 0) & ~is_fresh[np.maximum(rows, 0)]
-    kept = before.only(known)
-    return replace(kept, rows=rows[known]), known
-
-
 def _vote(
-    ledger: Ledger,
-    vectors: Floats,
-    fresh: Ints,
-    landmarks: Landmarks,
-    is_fresh: npt.NDArray[np.bool_],
-    config: SegmentsConfig,
-    progress: Progress,
+    ledger: Ledger, vectors: Floats, fresh: Ints, ground: Ground, config: SegmentsConfig, progress: Progress
 ) -> dict[str, Any]:
     """Place the customers whose vectors changed and the new ones; returns figures."""
-    members, ids = ledger.members, np.array([segment.id for segment in ledger.segments], np.int64)
-    unchanged = ~is_fresh[landmarks.rows]
-    renewed = bool(unchanged.mean() < 1 - MOST_CHANGED)
-    voters = landmarks if renewed else landmarks.only(unchanged)
-    before = members.labels[voters.rows].copy()
-    labels, own = compact(before, ids), compact(members.labels[fresh], ids)
-    part, flat = members.part[voters.rows].copy(), members.positions[voters.rows].copy()
+    members, ids = ledger.members, np.array(ledger.ids, np.int64)
+    labels, own = compact(ground.labels, ids), compact(members.labels[fresh], ids)
+    voters = ground.landmarks
     moved = agreed = asked = 0
     with progress.task("Placing who changed", len(fresh) or None) as advance_by:
         at = 0
-        for placed in place(vectors, fresh, voters, labels, own, flat, config):
+        for placed in place(vectors, fresh, voters, labels, own, ground.flat, config):
             rows, said, mine = placed.rows, placed.said, own[at : at + len(placed.rows)]
             now = decide(said.winner, said.share, said.own, placed.isolation, voters.limit, mine, config)
             stays = now == said.winner
@@ -201,7 +212,7 @@ def _vote(
             second = np.where(stays & (now >= 0), said.second, said.winner)
             members.second[rows] = np.where(second >= 0, ids[np.maximum(second, 0)] if len(ids) else -1, -1)
             members.second_strength[rows] = np.where(stays & (now >= 0), said.second_share, said.share)
-            members.part[rows] = part_within(placed.near, labels, part, now)
+            members.part[rows] = part_within(placed.near, labels, ground.part, now)
             members.positions[rows] = placed.positions
             inside = (mine >= 0) & (placed.isolation <= voters.limit)
             asked, agreed = asked + int(inside.sum()), agreed + int((inside & (said.winner == mine)).sum())
@@ -209,7 +220,7 @@ def _vote(
             at += len(rows)
             advance_by(len(rows))
     # how often neighbours in the space of now say what a customer was before: low where a new space lost the segments
-    return {"voted": len(fresh), "moved": moved, "agreement": agreed / asked if asked else 1.0, "renewed": renewed}
+    return {"voted": len(fresh), "moved": moved, "agreement": agreed / asked if asked else 1.0}
 
 
 def decide(

@@ -3,6 +3,7 @@
 n customers, c landmarks, k clusters to publish.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,10 @@ from cluster.hierarchy import Join, joins_of, part_labels, parts_of
 from cluster.landmarks import Landmarks
 from cluster.neighbours import Floats, Neighbours, graph
 from cluster.projection import project
-from cluster.stability import Refit, publishable
+from cluster.stability import Refit, publishable, stability_of
 from configs.progress import Progress
 
+DOUBT = 0.15
 FEWEST = 5
 """HDBSCAN's least size on a sample, whatever the share."""
 
@@ -47,7 +49,10 @@ def find_structure(
     with progress.task("Laying out the map", None):
         positions = project(landmarks.points, near, dimensions=config.dimensions, epochs=config.epochs, seed=seed)
         tree = tree_of(positions, scaled(smallest, len(landmarks.rows), n))
-    refits = _refits(landmarks, n, config, seed, progress)
+    refits = _refits(landmarks, n, config, seed, range(config.stability_runs), progress)
+    if refits and any(_doubtful(stability_of(tree.members(c), refits), config) for c in tree.chosen):
+        more = range(config.stability_runs, config.stability_runs + config.doubtful_runs)
+        refits += _refits(landmarks, n, config, seed, more, progress)
     kept = publishable(tree, refits, config.min_stability)
     clusters = tuple(cluster for cluster, _ in kept)
     parts = tuple(parts_of(tree, cluster, refits, config.min_stability) for cluster in clusters)
@@ -67,12 +72,19 @@ def scaled(smallest: int, part: int, n: int) -> int:
     return max(FEWEST, min(part, round(smallest * part / n)))
 
 
-def _refits(landmarks: Landmarks, n: int, config: SegmentsConfig, seed: int, progress: Progress) -> list[Refit]:
+def _doubtful(stability: float, config: SegmentsConfig) -> bool:
+    """Whether a few more looks could change what is to be thought of a cluster."""
+    return abs(stability - config.min_stability) < DOUBT
+
+
+def _refits(
+    landmarks: Landmarks, n: int, config: SegmentsConfig, seed: int, runs: Sequence[int], progress: Progress
+) -> list[Refit]:
     """Lay out and cluster random parts of the landmarks afresh, each with a seed of its own."""
     c, smallest, refits = len(landmarks.rows), config.smallest(n), []
     size = min(round(config.stability_share * c), config.stability_customers)
-    with progress.task("Checking which segments come back", config.stability_runs) as advance:
-        for run in range(config.stability_runs):
+    with progress.task("Checking which segments come back", len(runs)) as advance:
+        for run in runs:
             own = seed + 1000 + run
             rows = drawn(c, size, own)
             points = np.ascontiguousarray(landmarks.points[rows])

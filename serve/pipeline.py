@@ -20,11 +20,15 @@ import eventlog.run
 import index.artifact
 import index.run
 import train.run
+from cluster.artifact import Segments
 from configs.errors import ArtifactError, KinfolkError
 from configs.progress import SILENT, Progress
+from embed.artifact import Embeddings
 from eventlog.artifact import BEHAVIOUR_KIND, BEHAVIOUR_VERSION
 from eventlog.behaviour import Behaviour, behaviour, load_behaviour, write_behaviour
 from eventlog.sequences import EventLog
+from index.artifact import load_index
+from index.search import SearchIndex
 from serve.catalogues import open_catalogue
 from serve.recipe import Recipe
 from store.artifact import Manifest, key_of, stands
@@ -63,13 +67,14 @@ def run_line(recipe: Recipe, workspace: Workspace, progress: Progress = SILENT, 
         catalogue.interrupt_runs()
         with _recorded(catalogue, recipe) as noted:
             line = _Line(recipe, workspace, progress)
-            log, model, key = line.made()
+            log, model, key, before = line.made()
+            parents = {"eventlog": log.key, "model": model.key} | ({"snapshot": before} if before else {})
             with line.timed("publish"), progress.task("Publishing", total=None):
                 publication = publish(
                     workspace,
                     catalogue,
                     key,
-                    parents={"eventlog": log.key, "model": model.key},
+                    parents=parents,
                     counts={"customers": log.n_customers, "events": log.n_events},
                     figures={"audience": recipe.audience.model_dump(mode="json")},
                     actor=actor,
@@ -117,28 +122,60 @@ class _Line:
         yield
         self.seconds[stage] = time.perf_counter() - started
 
-    def made(self) -> tuple[EventLog, Model, str]:
-        """Make what is not there yet, up to the parts of the snapshot; returns the snapshot's key too."""
+    def made(self) -> tuple[EventLog, Model, str, str | None]:
+        """Make what is not there yet, up to the parts of the snapshot; returns the keys of that and the one before."""
         with self.timed("prepare"):
             log = eventlog.run.run(self.recipe.eventlog, self.workspace, self.progress)
         with self.timed("train"):
             model = train.run.run(self.recipe.train, log, self.workspace, self.progress, served_model(self.workspace))
-        key = snapshot_key(self.recipe, log, model)
+        before = self.before(log, model)
+        key = snapshot_key(self.recipe, log, model, before)
         if not stands(self.workspace.snapshots / f"s-{key}", "snapshot", SNAPSHOT_VERSION, key):
-            self.parts(log, model, self.workspace.staging / key)
+            self.parts(log, model, before, self.workspace.staging / key)
             _sweep(self.workspace.staging / key)
-        return log, model, key
+        return log, model, key, before
 
-    def parts(self, log: EventLog, model: Model, folder: Path) -> None:
-        """Make the parts of a snapshot in `folder`, each a finished artifact."""
+    def before(self, log: EventLog, model: Model) -> str | None:
+        """The key of the snapshot that this one goes on from: the served one, or what that went on from where it is
+        the very one that is to be made."""
+        name = self.workspace.current()
+        if name is None:
+            return None
+        served = self.workspace.manifest(name)
+        again = served.parents.get("snapshot")
+        return again if snapshot_key(self.recipe, log, model, again) == served.key else served.key
+
+    def parts(self, log: EventLog, model: Model, before: str | None, folder: Path) -> None:
+        """Make the parts of a snapshot in `folder`, each a finished artifact, going on from those of `before`."""
+        old = None if before is None else self.workspace.snapshots / f"s-{before}"
         with self.timed("embed"):
             embeddings = embed.run.run(self.recipe.embed, model, log, folder / "embeddings", self.progress)
         with self.timed("behaviour"):
             behaviours = behaviour_of(log, folder / "behaviour", self.progress)
         with self.timed("index"):
-            index.run.run(self.recipe.index, embeddings, folder / "index", self.progress)
+            index.run.run(self.recipe.index, embeddings, folder / "index", self.progress, _index_of(old))
         with self.timed("segment"):
-            cluster.run.run(self.recipe.segments, embeddings, behaviours, folder / "segments", self.progress)
+            cluster.run.run(
+                self.recipe.segments,
+                embeddings,
+                behaviours,
+                folder / "segments",
+                self.progress,
+                _segments_of(old),
+            )
+
+
+def _index_of(snapshot: Path | None) -> SearchIndex | None:
+    if snapshot is None:
+        return None
+    return load_index(snapshot / "index", Embeddings.load(snapshot / "embeddings", deep=False), deep=False)
+
+
+def _segments_of(snapshot: Path | None) -> cluster.run.Earlier | None:
+    if snapshot is None:
+        return None
+    segments = Segments.load(snapshot / "segments", deep=False)
+    return cluster.run.Earlier(segments, Embeddings.load(snapshot / "embeddings", deep=False))
 
 
 def served_model(workspace: Workspace) -> Model | None:
@@ -159,11 +196,14 @@ def _sweep(folder: Path) -> None:
             leftover.unlink()
 
 
-def snapshot_key(recipe: Recipe, log: EventLog, model: Model) -> str:
-    """The key of the snapshot that `recipe` makes of a log and a model: everything that its bytes depend on."""
+def snapshot_key(recipe: Recipe, log: EventLog, model: Model, before: str | None = None) -> str:
+    """The key of the snapshot that `recipe` makes of a log and a model, going on from the one with the key `before`.
+
+    It holds everything that its bytes depend on.
+    """
     formats = [embed.artifact.VERSION, BEHAVIOUR_VERSION, index.artifact.VERSION, cluster.artifact.VERSION]
     sections = recipe.model_dump(mode="json", include={"embed", "index", "audience", "segments"})
-    return key_of("snapshot", SNAPSHOT_VERSION, formats, sections, log.key, model.key)
+    return key_of("snapshot", SNAPSHOT_VERSION, formats, sections, log.key, model.key, *filter(None, [before]))
 
 
 def behaviour_of(log: EventLog, folder: Path, progress: Progress = SILENT) -> Behaviour:

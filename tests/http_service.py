@@ -11,11 +11,12 @@ import numpy as np
 import polars as pl
 from embedded import write_embeddings
 from fastapi.testclient import TestClient
+from segmented import registry_of
 
 import index.run
 from cluster.artifact import SegmentProfile, write_segments
-from cluster.fit import Fit
 from cluster.profile import Driver
+from cluster.registry import Registry
 from eventlog.artifact import write_behaviour
 from eventlog.behaviour import Behaviour, Feature
 from index.config import AudienceConfig, IndexConfig
@@ -53,17 +54,19 @@ def publish(
     index.run.run(config or IndexConfig(), embeddings, folder / "index")
     matrix = np.column_stack([rng.integers(2, 90, n), rng.gamma(2, 50, n), np.eye(GROUPS)[group]]).astype(np.float32)
     write_behaviour(Behaviour(FEATURES, matrix), key, folder / "behaviour", {})
-    write_segments(folder / "segments", key, *_segments(group, customers, rng), {})
+    registry, profiles = _segments(group, customers, rng)
+    write_segments(folder / "segments", key, registry, "line", profiles, {})
     figures = {"audience": QUICK.model_dump(mode="json")}
     return workspace.publish(key, {"embeddings": key}, {"customers": n}, figures)
 
 
-def _segments(group: np.ndarray, customers: pl.Series, rng: np.random.Generator) -> tuple[Fit, list[SegmentProfile]]:
+def _segments(
+    group: np.ndarray, customers: pl.Series, rng: np.random.Generator
+) -> tuple[Registry, list[SegmentProfile]]:
     n = len(group)
     labels = np.where(np.arange(n) % 10 == 9, -1, group).astype(np.int32)
     strength = np.where(labels >= 0, rng.uniform(0.5, 1, n), 0).astype(np.float32)
     positions = rng.normal(size=(n, 2)).astype(np.float32)
-    fit = Fit(labels, strength, positions, (0.9,) * GROUPS, "")
     profiles = []
     for g in range(GROUPS):
         rows = np.flatnonzero(labels == g)
@@ -72,7 +75,7 @@ def _segments(group: np.ndarray, customers: pl.Series, rng: np.random.Generator)
         typical = tuple(customers[int(row)] for row in rows[:2])
         name, mean = f"Much shop {g}", float(strength[rows].mean())
         profiles.append(SegmentProfile(g, name, len(rows), len(rows) / n, 0.9, mean, (driver,), typical))
-    return fit, profiles
+    return registry_of(labels, strength, positions), profiles
 
 
 class Service:

@@ -11,15 +11,16 @@ import pytest
 from embedded import write_embeddings
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from segmented import registry_of
 
 from cluster.artifact import MEMBERS, PAGE, PICTURE, PROFILES, Segments, write_segments
 from cluster.config import SegmentsConfig
-from cluster.fit import Fit
 from cluster.labels import overlaps, spread_out
 from cluster.map import POINTS, draw
 from cluster.palette import COLOURS, colours_for
 from cluster.profile import drivers, lifts, table, typical
 from cluster.run import fingerprint, run
+from cluster.state import LANDMARKS, REGISTRY, SHADOW, SPACE
 from configs.errors import ArtifactError, InputError
 from embed.artifact import Embeddings
 from eventlog.behaviour import Behaviour, Feature
@@ -162,7 +163,7 @@ def test_same_inputs_same_bytes_of_every_file(made: Made, tmp_path: Path) -> Non
     _, embeddings, behaviour, segments = made
     again = run(QUICK, embeddings, behaviour, tmp_path / "again")
     names = sorted(p.name for p in segments.folder.iterdir())
-    assert names == sorted([MEMBERS, PROFILES, PICTURE, PAGE, "manifest.json"])
+    assert names == sorted([MEMBERS, PROFILES, PICTURE, PAGE, REGISTRY, LANDMARKS, SPACE, SHADOW, "manifest.json"])
     for name in names:
         assert (segments.folder / name).read_bytes() == (again.folder / name).read_bytes(), name
 
@@ -191,7 +192,9 @@ def test_a_finished_equal_artifact_is_reused_and_another_replaced(made: Made, tm
     assert "too few" in few.message
 
 
-@pytest.mark.parametrize("name", [MEMBERS, PROFILES, PICTURE, PAGE, "manifest.json"])
+@pytest.mark.parametrize(
+    "name", [MEMBERS, PROFILES, PICTURE, PAGE, REGISTRY, LANDMARKS, SPACE, SHADOW, "manifest.json"]
+)
 def test_a_flipped_byte_is_refused_by_name(made: Made, tmp_path: Path, name: str) -> None:
     _, _, _, segments = made
     for path in segments.folder.iterdir():
@@ -215,15 +218,15 @@ def test_a_failure_on_the_way_leaves_the_old_segments(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, _, _, segments = made
-    found = Fit(segments.labels, segments.strength, segments.positions, (1.0, 1.0, 1.0), "")
-    written = write_segments(tmp_path / "s", "one", found, segments.profiles, {})
+    found = registry_of(segments.labels, segments.strength, segments.positions)
+    written = write_segments(tmp_path / "s", "one", found, "line", segments.profiles, {})
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("cluster.artifact.write_page", full)
     with pytest.raises(Exception, match="disk is full"):
-        write_segments(tmp_path / "s", "two", found, segments.profiles, {})
+        write_segments(tmp_path / "s", "two", found, "line", segments.profiles, {})
     assert Segments.load(tmp_path / "s").key == written.key == "one"
     assert [p.name for p in tmp_path.iterdir()] == ["s"]
 
@@ -274,8 +277,8 @@ def test_the_page_works_offline(made: Made) -> None:
 def test_a_name_cannot_break_the_page(made: Made, tmp_path: Path) -> None:
     *_, segments = made
     nasty = [replace(p, name=f"</script><b>{p.id} & co") for p in segments.profiles]
-    found = Fit(segments.labels, segments.strength, segments.positions, (1.0,) * 3, "")
-    page = write_segments(tmp_path / "s", "k", found, nasty, {}).page.read_text(encoding="utf-8")
+    found = registry_of(segments.labels, segments.strength, segments.positions)
+    page = write_segments(tmp_path / "s", "k", found, "line", nasty, {}).page.read_text(encoding="utf-8")
     own = page.split("<div id=", 1)[1]
     assert own.count("</script>") == 1
     assert "<b>" not in own

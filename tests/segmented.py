@@ -1,0 +1,27 @@
+"""Registries made of given labels, for tests of what reads segments."""
+
+import numpy as np
+
+from cluster.events import SegmentEvent
+from cluster.fit import Membership
+from cluster.identity import Identity
+from cluster.registry import Registry, Seen
+
+
+def registry_of(
+    labels: np.ndarray,
+    strength: np.ndarray,
+    positions: np.ndarray,
+    stability: float = 0.9,
+    generation: int = 1,
+    events: tuple[SegmentEvent, ...] = (),
+) -> Registry:
+    """A registry without landmarks whose segments are those of `labels` [n] (ids, -1 unassigned)."""
+    ids = sorted(set(labels[labels >= 0].tolist()))
+    empty = Membership.empty(len(labels))
+    rest = (empty.second, empty.second_strength, empty.part)
+    members = Membership(labels.astype(np.int32), strength.astype(np.float32), *rest, positions.astype(np.float32))
+    segments = tuple(Identity(segment, 1, stability) for segment in ids)
+    joins = tuple((ids[0], other) for other in ids[1:])
+    seen = Seen(np.empty(0, np.int64), np.empty(0, np.int32))
+    return Registry(generation, max(ids, default=-1) + 1, segments, members, joins, events, "", None, seen, ())
