@@ -16,13 +16,13 @@ from bench import clusterers
 from bench.bank_nights import Night
 from cluster.config import SegmentsConfig
 from cluster.fit import fit
-from cluster.landmarks import place
-from cluster.registry import Registry, advance, begin, decide, is_due
+from cluster.registry import Registry, advance, begin, is_due
 from cluster.run import sample_of
 from cluster.sharpen import Space
 from cluster.view import view_of
 
 Labels = npt.NDArray[np.int64]
+NEVER = 1_000_000
 
 
 class Keeper(Protocol):
@@ -62,8 +62,7 @@ class Kinfolk:
         was = rows_before(self.ids, night.ids)
         with threadpool_limits(1, user_api="blas"):
             sample = sample_of(pl.Series(night.ids), self.config)
-            due = is_due(self.registry, was, night.changed, self.config)
-            view = self.view(night) if due else None
+            view = self.view(night) if is_due(self.registry, self.config) else None
             self.registry = advance(
                 self.registry, was, night.changed, night.vectors, self.config, sample=sample, view=view
             )
@@ -82,35 +81,11 @@ class Kinfolk:
 
 
 class Votes(Kinfolk):
-    """kinfolk's first fit; after it only votes among the landmarks as they were then, no segmentation again."""
+    """kinfolk's registry without shadows: votes alone, so that no segment is ever born, split, merged or gone."""
 
-    def first(self, night: Night) -> Labels:
-        """As kinfolk's."""
-        self.labels = super().first(night)
-        return self.labels
-
-    def next(self, night: Night) -> Labels:
-        """Who changed is placed among the landmarks of the first night."""
-        assert self.registry is not None
-        landmarks, first = self.registry.landmarks, self.registry.members
-        was = rows_before(self.ids, night.ids)
-        self.labels, self.ids = np.where(was >= 0, self.labels[was], -1), night.ids
-        if landmarks is None:
-            return self.labels
-        # landmarks are customers of the first night: none of them is anybody's row of tonight
-        of_landmarks, flat = first.labels[landmarks.rows], first.positions[landmarks.rows]
-        aside = replace(landmarks, rows=np.arange(len(landmarks.rows)) + len(night.ids))
-        vectors = np.concatenate([night.vectors, np.empty((len(landmarks.rows), night.vectors.shape[1]), np.float32)])
-        own = self.labels[night.changed].astype(np.int32)
-        start = 0
-        for placed in place(vectors, night.changed, aside, of_landmarks, own, flat, self.config):
-            mine = own[start : start + len(placed.rows)]
-            said = placed.said
-            self.labels[placed.rows] = decide(
-                said.winner, said.share, said.own, placed.isolation, aside.limit, mine, self.config
-            )
-            start += len(placed.rows)
-        return self.labels
+    def __init__(self, seed: int, groups: int) -> None:
+        super().__init__(seed, groups)
+        self.config = SegmentsConfig(seed=seed, shadow_every=NEVER)
 
 
 class Refit:
