@@ -88,6 +88,14 @@ class Votes(Kinfolk):
         self.config = SegmentsConfig(seed=seed, shadow_every=NEVER)
 
 
+class Weekly(Kinfolk):
+    """kinfolk's registry with a shadow every seventh night."""
+
+    def __init__(self, seed: int, groups: int) -> None:
+        super().__init__(seed, groups)
+        self.config = SegmentsConfig(seed=seed, shadow_every=7)
+
+
 class Refit:
     """Everything is fitted anew each night, and the clusters get the names of those they overlap most (Hungarian)."""
 
@@ -177,6 +185,7 @@ class Told:
 
 KEEPERS: dict[str, Callable[[int, int], Keeper]] = {
     "kinfolk": Kinfolk,
+    "kinfolk-weekly": Weekly,
     "votes": Votes,
     "kinfolk-refit": KinfolkRefit,
     "umap-hdbscan-refit": Refit,

@@ -37,7 +37,9 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=120, help="days before the first night, which the model sees")
     parser.add_argument("--nights", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--ways", nargs="+", default=["kinfolk", "votes", "kmeans", TOLD], choices=[*KEEPERS, TOLD])
+    parser.add_argument(
+        "--ways", nargs="+", default=["kinfolk-weekly", "votes", "kmeans", TOLD], choices=[*KEEPERS, TOLD]
+    )
     parser.add_argument("--again", action="store_true", help="judge the labels that an earlier call left in --home")
     given = parser.parse_args()
     if given.nights < 1 or given.days < 1:
