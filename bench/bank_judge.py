@@ -138,14 +138,14 @@ def seen_within(course: Course, changes: pl.DataFrame, lately: Bools, horizon: i
                 chance.append((other[:, calm].any(axis=0).mean(), other[-1, calm].mean()))
     if not rows:
         return {"days": horizon, "changes": 0}
-    shown, lasts, right, telling, delay = (np.array(column) for column in zip(*rows, strict=True))
-    told = {"days": horizon, "changes": len(rows), **recalls(shown, lasts, right)}
+    shown, lasts, rightly, telling, delays = (np.array(column) for column in zip(*rows, strict=True))
+    told = {"days": horizon, "changes": len(rows), **recalls(shown, lasts, rightly)}
     by_chance = np.mean(chance, axis=0)
     return told | {
         "chance": round(float(by_chance[0]), 4), "chance_lasting": round(float(by_chance[1]), 4),
-        "median_delay": float(np.median(delay[shown])) if shown.any() else None,
+        "median_delay": float(np.median(delays[shown])) if shown.any() else None,
         "telling": int(telling.sum()),
-        "of_telling": recalls(shown[telling], lasts[telling], right[telling]) if telling.any() else None,
+        "of_telling": recalls(shown[telling], lasts[telling], rightly[telling]) if telling.any() else None,
     }  # fmt: skip
 
 
@@ -162,7 +162,8 @@ def arrived(course: Course, changes: pl.DataFrame) -> list[dict[str, Any]]:
         if row >= 0 and course.truth[-1, row] == new and main.get(old) != main.get(new):
             held = personas.get(int(last[row]))
             rows.append((course.nights - night, held == new, held == old))
-    age, there, still = (np.array(column) for column in zip(*rows, strict=True)) if rows else (np.empty(0),) * 3
+    age = np.array([row[0] for row in rows], np.int64)
+    there, still = (np.array([row[i] for row in rows], bool) for i in (1, 2))
     bands = []
     for low, high in pairwise(AGES):
         inside = (age >= low) & (age < high)

@@ -143,7 +143,7 @@ def cloud(width: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng([seed, 7])
     centres = rng.standard_normal((5, width))
     points = centres[rng.integers(0, 5, WARM)] + 0.3 * rng.standard_normal((WARM, width))
-    return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(points / np.linalg.norm(points, axis=1, keepdims=True), np.float32)
 
 
 def peak_rss_mb() -> float:

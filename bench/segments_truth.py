@@ -88,7 +88,7 @@ def beside(found: Fit, true: np.ndarray) -> list[tuple[float, float]]:
 def summary(seen: list[tuple[float, float]]) -> dict[str, Any]:
     """Correlations over (stability, Jaccard) of all segments, and how true the segments of each band are."""
     stability, jaccard = (np.array(column) for column in zip(*seen, strict=True))
-    bands = {}
+    bands: dict[str, dict[str, float]] = {}
     for at, (name, low) in enumerate(BANDS):
         high = BANDS[at + 1][1] if at + 1 < len(BANDS) else np.inf
         of_band = jaccard[(stability >= low) & (stability < high)]

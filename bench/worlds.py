@@ -24,7 +24,7 @@ def world_of(yardstick: Path, n: int, seed: int, hard: float) -> Any:
 
 def unit(points: npt.NDArray[np.float64]) -> Floats:
     """Points [n, d] brought to unit length."""
-    return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(points / np.linalg.norm(points, axis=1, keepdims=True), np.float32)
 
 
 def broad_cloud(n: int, rng: np.random.Generator) -> Floats:
