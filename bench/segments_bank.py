@@ -50,6 +50,8 @@ def main() -> None:
     warm_up()
     for way in given.ways:
         folder = nights.home / "labels" / way
+        if given.again and not (folder / f"{nights.nights:02d}.npy").is_file():
+            parser.error(f"--again: {folder} holds no labels of all nights; run {way} without it first")
         seconds = [] if given.again else lead(nights, way, given.seed, folder)
         numbers = range(nights.nights + 1)
         course = Course.of(
