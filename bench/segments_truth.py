@@ -1,7 +1,7 @@
 """Does the stability of a segment predict truth? `python -m bench.segments_truth --yardstick DIR`.
 
 Truth: worlds with known groups, of rising hardness. No segment is held back (min_stability 0), and each one's
-stability stands beside its best Jaccard with a true group. Prints a line per world, then the correlations and how true
+stability stands beside its best Jaccard with a true group. Prints a line per world, then (of each level, and of all) the correlations and how true
 the segments of each band of stability are.
 
 Without --yardstick: populations without any group, with the default settings; a line each. There must be one segment or
@@ -25,8 +25,8 @@ from store.threads import set_threads
 
 HARD = (1.0, 1.3, 1.6, 1.9, 2.2)
 BANDS = (("below .6", 0.0), (".6 to .75", 0.6), (".75 to .85", 0.75), ("above .85", 0.85))
-FOUND = 0.5
-"""A segment whose best Jaccard with a true group is at least this is that group."""
+FOUND, WELL = 0.5, 0.75
+"""A segment whose best Jaccard with a true group is at least this is that group, and is it well."""
 
 
 def main() -> None:
@@ -64,16 +64,19 @@ def truth(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Stability beside truth, per world and over all."""
     seen: list[tuple[float, float]] = []
     for hard in given.hard:
+        of_level: list[tuple[float, float]] = []
         for seed in range(given.first_seed, given.first_seed + given.seeds):
             world = world_of(given.yardstick, given.customers, seed, hard)
             found = fit(world.X, SegmentsConfig(min_stability=0, stability_runs=given.stability_runs))
             pairs = beside(found, world.y)
-            seen += pairs
+            of_level += pairs
             yield {
                 "stage": "segments_truth", "customers": given.customers, "hard": hard, "seed": seed,
                 "segments": len(pairs), "stability": [round(s, 3) for s, _ in pairs],
                 "jaccard": [round(j, 3) for _, j in pairs],
             }  # fmt: skip
+        seen += of_level
+        yield {"stage": "segments_truth", "hard": hard, "worlds": given.seeds, **summary(of_level)}
     yield {"stage": "segments_truth", "worlds": len(given.hard) * given.seeds, **summary(seen)}
 
 
@@ -96,7 +99,7 @@ def summary(seen: list[tuple[float, float]]) -> dict[str, Any]:
         if len(of_band):
             bands[name] |= {
                 "mean": round(float(of_band.mean()), 3), "median": round(float(np.median(of_band)), 3),
-                "true": round(float((of_band >= FOUND).mean()), 3),
+                "true": round(float((of_band >= FOUND).mean()), 3), "well": round(float((of_band >= WELL).mean()), 3),
             }  # fmt: skip
     return {
         "segments": len(seen), "spearman": round(float(spearmanr(stability, jaccard).statistic), 3),
