@@ -1,8 +1,8 @@
 """Does the stability of a segment predict truth? `python -m bench.segments_truth --yardstick DIR`.
 
 Truth: worlds with known groups, of rising hardness. No segment is held back (min_stability 0), and each one's
-stability stands beside its best Jaccard with a true group. Prints a line per world, then (of each level, and of all) the correlations and how true
-the segments of each band of stability are.
+stability stands beside its best Jaccard with a true group. Prints a line per world, then (of each level, and of all)
+the correlations and how true the segments of each band of stability are.
 
 Without --yardstick: populations without any group, with the default settings; a line each. There must be one segment or
 none, and a sentence that says so.
