@@ -25,7 +25,9 @@ import psutil
 import index.run
 from bench.vectors import centre_of, embeddings
 from cluster.artifact import SegmentProfile, write_segments
-from cluster.fit import Fit
+from cluster.fit import Membership
+from cluster.identity import Identity
+from cluster.registry import Registry, Seen
 from eventlog.artifact import write_behaviour
 from eventlog.behaviour import Behaviour, Feature
 from index.config import IndexConfig
@@ -117,8 +119,12 @@ def publish(workspace: Workspace, n: int, width: int) -> None:
     sizes = np.bincount(labels, minlength=12).tolist()
     profiles = [SegmentProfile(i, f"Segment {i}", s, s / n, 0.9, 0.8, (), ()) for i, s in enumerate(sizes)]
     positions = rng.standard_normal((n, 2), dtype=np.float32)
-    fit = Fit(labels, np.full(n, 0.8, np.float32), positions, (0.9,) * 12, "")
-    write_segments(folder / "segments", key, fit, profiles, {})
+    empty, none = Membership.empty(n), Seen(np.empty(0, np.int64), np.empty(0, np.int32))
+    strength, rest = np.full(n, 0.8, np.float32), (empty.second, empty.second_strength, empty.part)
+    members = Membership(labels, strength, *rest, positions)
+    segments = tuple(Identity(i, 1, 0.9) for i in range(12))
+    registry = Registry(1, 12, segments, members, (), (), "", None, none, ())
+    write_segments(folder / "segments", key, registry, key, profiles, {})
     workspace.publish(key, {}, {"customers": n}, {})
 
 

@@ -45,7 +45,7 @@ class SegmentsConfig(Config):
     stability_runs: int = Field(default=4, ge=0, le=50)
     """How many times a subsample is laid out and clustered afresh to see which segments come back; 0: no check."""
     layouts: int = Field(default=3, ge=1, le=20)
-    """Layouts of the first segmentation; the one is kept whose clusters come back best, since a layout may be unlucky."""
+    """Layouts of the first segmentation; the one whose clusters come back best is kept, as a layout may be unlucky."""
     doubtful_runs: int = Field(default=6, ge=0, le=50)
     """How many times more where a segment's stability is close to the least one."""
     stability_share: float = Field(default=0.8, gt=0.1, lt=1)
