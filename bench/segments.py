@@ -2,7 +2,8 @@
 
 Synthetic unit vectors: 20 unequal groups that share a few large directions of nuisance, and a tenth in none of them.
 Agreement with the planted groups is the adjusted Rand index over true members; `background_found` is the share of the
-others left unassigned. numba's compilation is done before the clock starts and told apart.
+others left unassigned. numba's compilation is done before the clock starts and told apart. With --night, then a night
+in which 5 % of the customers change, without a shadow, and one with it.
 
 With --workspace DIR --truth BANK/truth/customers.parquet it tells how the published segments agree with the simulated
 bank's personas instead.
@@ -21,6 +22,8 @@ from bench.measure import measured
 from cluster.artifact import Segments
 from cluster.config import SegmentsConfig
 from cluster.fit import fit
+from cluster.registry import Registry, advance, begin
+from cluster.run import sample_of
 from cluster.warm import warm_up
 from embed.artifact import Embeddings
 from store.workspace import Workspace
@@ -67,6 +70,11 @@ def synthetic(options: argparse.Namespace) -> dict[str, object]:
     with measured() as cost:
         found = fit(vectors, config)
     members = truth >= 0
+    nights = (
+        _nights(vectors, truth, begin(vectors, config, sample=_sample(config, vectors)), config, options.seed)
+        if options.night
+        else {}
+    )
     return {
         "stage": "segments", "customers": options.customers, "width": options.width, "threads": options.threads,
         "stability_runs": options.stability_runs, "wall_s": round(cost.wall_s, 2), "cpu_s": round(cost.cpu_s, 2),
@@ -74,8 +82,33 @@ def synthetic(options: argparse.Namespace) -> dict[str, object]:
         "peak_rss_mb": round(cost.peak_rss_mb, 1), "segments": len(found.stability), "planted": GROUPS,
         **agreement(truth[members], found.labels[members]),
         "background_found": round(float((found.labels[~members] < 0).mean()), 4),
-        "unassigned_share": round(float((found.labels < 0).mean()), 4),
+        "unassigned_share": round(float((found.labels < 0).mean()), 4), **nights,
     }  # fmt: skip
+
+
+def _sample(config: SegmentsConfig, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    return sample_of(pl.Series(np.arange(len(vectors))), config)
+
+
+def _nights(
+    vectors: npt.NDArray[np.float32],
+    truth: npt.NDArray[np.int64],
+    registry: Registry,
+    config: SegmentsConfig,
+    seed: int,
+) -> dict[str, float]:
+    """Seconds of a night without a shadow and of one with it; 5 % of the customers become like somebody else."""
+    rng, n, out = np.random.default_rng(seed + 1), len(vectors), {}
+    for which, every in (("night", 1000), ("night_with_shadow", 1)):
+        fresh = np.sort(rng.choice(n, n // 20, replace=False))
+        vectors[fresh] = vectors[rng.choice(n, len(fresh))]
+        with measured() as cost:
+            registry = advance(
+                registry, np.arange(n), fresh, vectors, config.model_copy(update={"shadow_every": every}),
+                sample=_sample(config, vectors),
+            )  # fmt: skip
+        out |= {f"{which}_wall_s": round(cost.wall_s, 2), f"{which}_cpu_s": round(cost.cpu_s, 2)}
+    return out
 
 
 def published(options: argparse.Namespace) -> dict[str, object]:
@@ -112,6 +145,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--night", action="store_true", help="time two nights after the first fit as well")
     parser.add_argument("--stability-runs", type=int, default=SegmentsConfig().stability_runs)
     parser.add_argument(
         "--workspace", type=Path, help="compare this workspace's published segments with --truth instead"
