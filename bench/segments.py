@@ -21,7 +21,6 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from bench.measure import measured
 from cluster.artifact import Segments
 from cluster.config import SegmentsConfig
-from cluster.fit import fit
 from cluster.registry import Registry, advance, begin
 from cluster.run import sample_of
 from cluster.warm import warm_up
@@ -68,21 +67,17 @@ def synthetic(options: argparse.Namespace) -> dict[str, object]:
         warm_up()
     config = SegmentsConfig(seed=options.seed, threads=options.threads, stability_runs=options.stability_runs)
     with measured() as cost:
-        found = fit(vectors, config)
-    members = truth >= 0
-    nights = (
-        _nights(vectors, truth, begin(vectors, config, sample=_sample(config, vectors)), config, options.seed)
-        if options.night
-        else {}
-    )
+        found = begin(vectors, config, sample=_sample(config, vectors))
+    members, labels = truth >= 0, found.members.labels
+    nights = _nights(vectors, found, config, options.seed) if options.night else {}
     return {
         "stage": "segments", "customers": options.customers, "width": options.width, "threads": options.threads,
         "stability_runs": options.stability_runs, "wall_s": round(cost.wall_s, 2), "cpu_s": round(cost.cpu_s, 2),
         "warm_up_s": round(warming.wall_s, 2), "customers_per_s": round(options.customers / cost.wall_s),
-        "peak_rss_mb": round(cost.peak_rss_mb, 1), "segments": len(found.stability), "planted": GROUPS,
-        **agreement(truth[members], found.labels[members]),
-        "background_found": round(float((found.labels[~members] < 0).mean()), 4),
-        "unassigned_share": round(float((found.labels < 0).mean()), 4), **nights,
+        "peak_rss_mb": round(cost.peak_rss_mb, 1), "segments": len(found.segments), "planted": GROUPS,
+        **agreement(truth[members], labels[members]),
+        "background_found": round(float((labels[~members] < 0).mean()), 4),
+        "unassigned_share": round(float((labels < 0).mean()), 4), **nights,
     }  # fmt: skip
 
 
@@ -91,14 +86,10 @@ def _sample(config: SegmentsConfig, vectors: npt.NDArray[np.float32]) -> npt.NDA
 
 
 def _nights(
-    vectors: npt.NDArray[np.float32],
-    truth: npt.NDArray[np.int64],
-    registry: Registry,
-    config: SegmentsConfig,
-    seed: int,
+    vectors: npt.NDArray[np.float32], registry: Registry, config: SegmentsConfig, seed: int
 ) -> dict[str, float]:
     """Seconds of a night without a shadow and of one with it; 5 % of the customers become like somebody else."""
-    rng, n, out = np.random.default_rng(seed + 1), len(vectors), {}
+    rng, n, out = np.random.default_rng(seed + 1), len(vectors), dict[str, float]()
     for which, every in (("night", 1000), ("night_with_shadow", 1)):
         fresh = np.sort(rng.choice(n, n // 20, replace=False))
         vectors[fresh] = vectors[rng.choice(n, len(fresh))]
