@@ -47,7 +47,7 @@ class SegmentsConfig(Config):
     layouts: int = Field(default=3, ge=1, le=20)
     """Layouts of the first segmentation; the one whose clusters come back best is kept, as a layout may be unlucky."""
     doubtful_runs: int = Field(default=6, ge=0, le=50)
-    """How many times more where a segment's stability is close to the least one."""
+    """How many times more, the first time, where a segment's stability is close to the least one."""
     stability_share: float = Field(default=0.8, gt=0.1, lt=1)
     """Share of the customers in each of those subsamples."""
     stability_customers: int = Field(default=16_000, ge=500)
