@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import json
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,17 @@ from typing import Any
 import numpy as np
 
 from cluster.clusters import Labels
-from cluster.map import density, window_of
+from cluster.labels import spread_out
+from cluster.map import MOST_NAMES, anchors_of, density, window_of
 from cluster.neighbours import Floats
 from cluster.palette import colour_of
 
 POINTS = 20_000
 SEED = 0
+SCREEN = (1000.0, 700.0)
+"""Picture elements that the map is reckoned to have when names are placed."""
+LINE, LETTER, HIGH = 24, 6.0, 14.0
+"""Letters in a line of a name, and the width and height of one in picture elements."""
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -56,8 +62,9 @@ def write_page(
     if len(shown) > POINTS:
         shown = np.sort(np.random.default_rng(SEED).choice(len(shown), POINTS, replace=False))
     window = window_of(positions)
+    known = list(range(len(names)) if ids is None else ids)
     traces = [_trace(positions[shown[labels[shown] < 0]], "unassigned", "in no segment", colour_of(-1))]
-    for id, name, note in zip(range(len(names)) if ids is None else ids, names, notes, strict=True):
+    for id, name, note in zip(known, names, notes, strict=True):
         traces.append(_trace(positions[shown[labels[shown] == id]], name, note, colour_of(id)))
     hidden = {"visible": False}
     layout = {
@@ -67,9 +74,45 @@ def write_page(
         "plot_bgcolor": "white",
         "hovermode": "closest",
         "legend": {"itemsizing": "constant"},
+        "annotations": _names(positions, labels, known, names, window),
         "images": [] if len(shown) == len(positions) else [_beneath(positions, labels, window)],
     }
     path.write_text(offline(title, traces, layout), encoding="utf-8")
+
+
+def _names(
+    positions: Floats,
+    labels: Labels,
+    ids: Sequence[int],
+    names: Sequence[str],
+    window: tuple[float, float, float, float],
+) -> list[dict[str, object]]:
+    """The names of the largest segments where these lie, none over another on a screen of usual size."""
+    ids = ids[:MOST_NAMES]
+    if not ids:
+        return []
+    left, right, bottom, top = window
+    anchors = anchors_of(positions, labels, ids)
+    lines = [textwrap.wrap(name, LINE) for name in names[: len(ids)]]
+    sizes = np.array([[LETTER * max(map(len, text)) + 8.0, HIGH * len(text) + 6.0] for text in lines])
+    scale = np.array([SCREEN[0] / (right - left), SCREEN[1] / (top - bottom)])
+    points = (anchors - [left, bottom]) * scale
+    offsets = spread_out(points, sizes, (0.0, 0.0, *SCREEN)) - points
+    return [
+        {
+            "x": round(float(x), 3),
+            "y": round(float(y), 3),
+            "ax": round(float(right), 1),
+            "ay": round(float(-up), 1),
+            "text": "<br>".join(html.escape(line) for line in text),
+            "font": {"size": 11, "color": "#222222"},
+            "bgcolor": "rgba(255, 255, 255, 0.7)",
+            "arrowhead": 0,
+            "arrowwidth": 1,
+            "arrowcolor": colour_of(id),
+        }
+        for (x, y), (right, up), text, id in zip(anchors, offsets, lines, ids, strict=True)
+    ]
 
 
 def offline(title: str, traces: Sequence[dict[str, object]], layout: dict[str, object]) -> str:
