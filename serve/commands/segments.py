@@ -16,12 +16,11 @@ from serve.commands.shared import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from cluster.artifact import SegmentProfile
     from serve.lineage import Kept, SizeThen
     from serve.segment_facts import Told
-    from serve.segment_names import Names
     from store.catalogue import Catalogue
     from store.workspace import Workspace
 
@@ -68,7 +67,7 @@ def segments(
     if groups is None:
         _print_segments(told)
     else:
-        _print_groups(groups, told.naming.names)
+        _print_groups(groups, told)
     if opened.segments.message:
         typer.echo(opened.segments.message)
     for event in told.latest:
@@ -102,11 +101,17 @@ def _print_segments(told: "Told") -> None:
     print_table(("segment", "name", "customers", "share", "trend", "stability"), rows)
 
 
-def _print_groups(groups: "Sequence[Mapping[str, Any]]", names: "Names") -> None:
-    rows = [
-        (group["name"], group["size"], f"{group['share']:.1%}", _listed(group["segments"], names)) for group in groups
-    ]
-    print_table(("group", "customers", "share", "segments"), rows)
+def _print_groups(groups: "Sequence[Mapping[str, Any]]", told: "Told") -> None:
+    """A line for each group, and under it one for each of its segments where it has several."""
+    profiles = {profile.id: told.profile(profile) for profile in told.kept.segments.profiles}
+    rows: list[tuple[Any, ...]] = []
+    for group in groups:
+        inside = [profiles[segment] for segment in group["segments"]]
+        only = inside[0].id if len(inside) == 1 else None
+        rows.append((only, group["name"], group["size"], f"{group['share']:.1%}"))
+        if only is None:
+            rows += [(p.id, f"  {p.name}", p.size, f"{p.share:.1%}") for p in sorted(inside, key=lambda p: -p.size)]
+    print_table(("segment", "group, and the segments in it", "customers", "share"), rows)
 
 
 def show(
@@ -153,10 +158,10 @@ def _print_segment(told: "Told", found: "SegmentProfile", renamed: bool) -> None
         ("born in generation", profile.born),
         ("typical customers", ", ".join(map(str, profile.typical))),
     ]
-    others = [other for other in facts["group"] or () if other != profile.id]
-    if others:
-        rows.insert(-1, (f"alike, of {COARSE} groups", _listed(others, told.naming.names)))
     print_table(("", ""), rows, title=f"Segment {profile.id}")
+    others = [f"{other} ({told.naming.names[other]})" for other in facts["group"] or () if other != profile.id]
+    if others:
+        typer.echo(f"In about {COARSE} groups it is together with {', '.join(others)}.")
     typer.echo("\nWho is in it")
     if profile.definition is None:
         early = told.kept.segments.manifest.version == 1
@@ -184,10 +189,6 @@ def _print_segment(told: "Told", found: "SegmentProfile", renamed: bool) -> None
     if len(sizes) > 1:
         rows_then = [(f"{then.published:%Y-%m-%d %H:%M}", then.snapshot, then.size) for then in sizes]
         print_table(("published", "snapshot", "customers"), rows_then, title="Size")
-
-
-def _listed(segments: "Iterable[int]", names: "Names") -> str:
-    return ", ".join(f"{segment} ({names[segment]})" for segment in segments)
 
 
 def _stability(stability: float, standing: str) -> str:
