@@ -15,6 +15,7 @@ from nights import CONDITION, DEFINITION, NAMES, publish_night
 from typer.testing import CliRunner, Result
 
 from cluster.events import SegmentEvent
+from cluster.groups import about
 from cluster.palette import colour_of
 from configs.errors import InputError
 from serve.cli import app
@@ -148,6 +149,21 @@ def test_few_groups_hold_all_segments(read_only: Nights) -> None:
     assert all(name in told for name in [*NAMES.values(), groups[0]["name"]])
     assert [len(read_only.json("--about", str(n))["groups"]) for n in (1, 3, 4, 50)] == [1, 3, 4, 4]
     assert read_only.json()["groups"] is None
+
+
+def test_groups_of_many_customers_are_named_from_a_sample_and_counted_in_full(
+    read_only: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Kept.load(Workspace.open(read_only.root))
+    whole = about(kept.segments, kept.behaviour, 2, NAMES)
+    monkeypatch.setattr("cluster.groups.SAMPLED", 300)
+    sampled = about(kept.segments, kept.behaviour, 2, NAMES)
+    assert [(g.id, g.name, g.segments, g.size, g.share) for g in sampled] == [
+        (g.id, g.name, g.segments, g.size, g.share) for g in whole
+    ]
+    assert sampled == about(kept.segments, kept.behaviour, 2, NAMES)
+    assert sampled[0].drivers != whole[0].drivers
+    assert sampled[1].drivers == kept.segments.profile(9).drivers  # type: ignore[union-attr]
 
 
 def test_each_of_fewer_groups_is_a_union_of_more(read_only: Nights) -> None:
