@@ -92,7 +92,7 @@ def _names(
     if not ids:
         return []
     left, right, bottom, top = window
-    anchors = anchors_of(positions, labels, ids)
+    anchors = anchors_of(positions, [np.flatnonzero(labels == id) for id in ids])
     lines = [textwrap.wrap(name, LINE) for name in names[: len(ids)]]
     sizes = np.array([[LETTER * max(map(len, text)) + 8.0, HIGH * len(text) + 6.0] for text in lines])
     scale = np.array([SCREEN[0] / (right - left), SCREEN[1] / (top - bottom)])

@@ -12,6 +12,7 @@ from configs.progress import SILENT, Progress
 from embed.artifact import Embeddings
 from index.files import PARQUET
 from serve.outputs import check_output, output
+from serve.segment_members import columns_of
 from store.workspace import Workspace
 
 ROWS_AT_ONCE = 50_000
@@ -44,7 +45,8 @@ def export_embeddings(workspace: Workspace, out: Path, snapshot: str | None = No
 
 
 def export_segments(workspace: Workspace, out: Path, snapshot: str | None = None) -> int:
-    """Write customer_id, segment (int, -1 for the unassigned) and strength (0 to 1), one row a customer.
+    """Write customer_id, segment (int, -1 for the unassigned), strength (0 to 1), second (the next best segment, -1 for
+    none), second_strength and part (of the segment, from 1, 0 for none), one row a customer.
 
     Returns the number of rows. Raises what `export_embeddings` raises.
     """
@@ -52,9 +54,7 @@ def export_segments(workspace: Workspace, out: Path, snapshot: str | None = None
     folder = workspace.snapshot_folder(snapshot)
     embeddings = Embeddings.load(folder / "embeddings", deep=False)
     segments = Segments.load(folder / "segments")
-    frame = pl.DataFrame(
-        {"customer_id": embeddings.customers, "segment": segments.labels, "strength": segments.strength}
-    )
+    frame = pl.DataFrame({"customer_id": embeddings.customers, **columns_of(segments)})
     with output(out) as path:
         frame.write_parquet(path)
     return len(frame)

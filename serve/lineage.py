@@ -34,10 +34,13 @@ class Kept:
     segments: Segments
 
     @classmethod
-    def load(cls, workspace: Workspace, name: str | None = None) -> Self:
-        """Open a snapshot, the served one where no name is given. Raises NotFoundError, ArtifactError."""
+    def load(cls, workspace: Workspace, name: str | None = None, *, deep: bool = False) -> Self:
+        """Open a snapshot, the served one where no name is given; `deep` checks every byte of its segments.
+
+        Raises NotFoundError, ArtifactError.
+        """
         folder = workspace.snapshot_folder(name)
-        segments = Segments.load(folder / "segments", deep=False)
+        segments = Segments.load(folder / "segments", deep=deep)
         return cls(folder.name, folder, (folder / MANIFEST).stat().st_mtime, segments)
 
     @classmethod

@@ -102,16 +102,24 @@ def checked(first: Kept, last: Kept) -> Kept:
 
 
 def told(event: SegmentEvent, names: Names) -> str:
-    """An event as a sentence."""
+    """An event as a sentence with its evidence."""
+    return f"{_happened(event, names)}{_evidence(event.evidence)}."
+
+
+def briefly(event: SegmentEvent, names: Names) -> str:
+    """An event as a sentence without its evidence."""
+    return f"Segment {_happened(event, names)}."
+
+
+def _happened(event: SegmentEvent, names: Names) -> str:
     of = _called(event.segment, names)
     others = " and ".join(_called(other, names) for other in event.others)
-    happened = {
+    return {
         "born": f"{of} was born",
         "died": f"{of} died",
         "split": f"{of} split: {others} left it",
         "merged": f"{of} merged into {others}",
     }[event.kind]
-    return f"{happened}{_evidence(event.evidence)}."
 
 
 def _called(segment: int, names: Names) -> str:

@@ -1,21 +1,25 @@
-"""Pictures of segments under the names in force: the map, and the flow between two snapshots."""
+"""Pictures of segments under the names in force: the map, the flow between two snapshots, and profile cards."""
 
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cluster.artifact import Segments
+from cluster.artifact import SegmentProfile, Segments
+from cluster.card import Card, draw_card
+from cluster.card_page import write_card
 from cluster.flow import flow_of
 from cluster.flow_picture import draw_flow, write_flow_page
 from cluster.map import draw
 from cluster.page import write_page
+from cluster.palette import colour_of
+from serve.lineage import Kept, trends
 from serve.moves import Comparison
 from serve.segment_names import Names, named
 
 PICTURES = (".png", ".html")
-REMEMBERED = 6
+REMEMBERED = 40
 
 
 def draw_map(segments: Segments, names: Names, path: Path) -> None:
@@ -42,6 +46,33 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
     heads = tuple(f"{kept.name}, {kept.at:%Y-%m-%d}" for kept in (comparison.earlier, comparison.later))
     write = draw_flow if path.suffix.lower() == ".png" else write_flow_page
     write(path, flow, moved, (heads[0], heads[1]))
+
+
+def draw_profile(
+    lineage: Sequence[Kept], segment: SegmentProfile, names: Names, path: Path, typical: Sequence[int | str] = ()
+) -> None:
+    """Write the profile card of a segment of the last snapshot at `path`, as a PNG or a page, as its name ends.
+
+    A page lists the `typical` customers that are given; a PNG lists none.
+    """
+    last, called = lineage[-1], named(segment, names)
+    card = Card(
+        name=called.name,
+        size=called.size,
+        share=called.share,
+        stability=called.stability,
+        definition=called.definition,
+        drivers=called.drivers,
+        typical=tuple(typical),
+        trend=tuple((f"{then.published:%Y-%m-%d}", then.size) for then in trends(list(lineage))[segment.id]),
+        positions=last.segments.positions,
+        members=last.segments.labels == segment.id,
+        colour=colour_of(segment.id),
+    )
+    if path.suffix.lower() == ".png":
+        draw_card(path, card)
+    else:
+        write_card(path, card, typical=bool(typical))
 
 
 class Pictures:

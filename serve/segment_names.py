@@ -67,12 +67,23 @@ class Naming(NamedTuple):
     """Names in force, as of a version of the register."""
 
     names: Names
+    """Of the snapshot's segments."""
     version: int
+    given: Names
+    """Those that people gave to any segment of the lineage, also to ones that are gone."""
 
     @property
     def tags(self) -> tuple[str, ...]:
         """What an answer's ETag says besides the snapshot."""
         return (f"n{self.version}",) if self.version else ()
+
+
+def naming_of(segments: Segments, register: SegmentNames) -> Naming:
+    """The names of some segments as they are now."""
+    # the version first: a name given in between is then taken for new once more, and never for known
+    version = register.version(segments.lineage)
+    given = register.given(segments.lineage) if version else {}
+    return Naming(_in_force(segments, given), version, {id: one.name for id, one in given.items()})
 
 
 class Named:
@@ -102,7 +113,4 @@ class Named:
 
     def read(self, segments: Segments) -> Naming:
         """The names of some segments as they are now."""
-        lineage = segments.lineage
-        # the version first: a name given in between is then taken for new once more, and never for known
-        version = self._register.version(lineage)
-        return Naming(_in_force(segments, self._register.given(lineage) if version else {}), version)
+        return naming_of(segments, self._register)

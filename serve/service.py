@@ -17,6 +17,7 @@ from serve.metrics import Metrics
 from serve.objections import Objected
 from serve.pictures import Pictures
 from serve.problems import UnavailableError
+from serve.segment_groups import Groups
 from serve.segment_names import Named
 from store.catalogue import Catalogue
 from store.objections import Objections
@@ -41,6 +42,7 @@ class Service:
         self.named = Named(catalogue, config.key_seconds)
         self.lineages = Lineages(workspace)
         self.pictures = Pictures()
+        self.groups = Groups()
         self.pool = ThreadPoolExecutor(config.audience_workers, thread_name_prefix="audience")
         self._searching = ThreadPoolExecutor(available_cpus(), "search", initializer=_one_core)
         self._queued, self._closed = 0, False

@@ -5,6 +5,9 @@ Segments have the ids 0, 3 and 7, so that nothing can take an id for a place in 
     1   everybody is in segment customer % 3 -> 0, 3, 7; every tenth is in none
     2   customers 0 to 29 of segment 0 moved to 3, with more fuel; 3 of the 40 new customers are in none; 20 are gone
     3   segment 9 was born of 7's upper half
+
+Segment 3 has a definition and two parts. Strengths go from .5 to .9 in steps of .05, the next best segment is the one
+with the next higher id; who is in none is nearest to segment 0.
 """
 
 from collections.abc import Sequence
@@ -17,7 +20,8 @@ from embedded import write_embeddings
 from segmented import registry_of
 
 import index.run
-from cluster.artifact import SegmentProfile, write_segments
+from cluster.artifact import PartProfile, SegmentProfile, write_segments
+from cluster.definition import Condition, Definition
 from cluster.events import SegmentEvent
 from cluster.profile import Driver
 from eventlog.artifact import write_behaviour
@@ -37,6 +41,11 @@ FEATURES = (
     Feature("spent:mean", "amount", "spent", None, "average spent"),
 )
 BORN = SegmentEvent("split", 7, (9,), 3, {"members": 99.0, "agreement": 0.9})
+CONDITION = Condition("shop=FUEL", FEATURES[1].words, True, 0.3, "at least 30 % of events with shop fuel")
+DEFINITION = Definition((CONDITION,), 0.934, 0.871, "At least 30 % of events with shop fuel.")
+"""Of segment 3."""
+PARTS = (PartProfile(1, "Often early", 100, 0.5, 0.91), PartProfile(2, "Often late", 80, 0.4, 0.7))
+"""Of segment 3."""
 
 
 def labels_of(night: int, customers: np.ndarray) -> np.ndarray:
@@ -95,10 +104,18 @@ def write_labels(
         rows = np.flatnonzero(labels == id)
         share = len(rows) / len(labels)
         typical = (customers[int(rows[0])],)
-        profiles.append(SegmentProfile(id, NAMES[id], len(rows), share, 0.9, 0.8, (driver,), typical))
+        known: tuple[Definition | None, tuple[PartProfile, ...]] = (DEFINITION, PARTS) if id == 3 else (None, ())
+        born = generation if id == 9 else 1
+        profiles.append(SegmentProfile(id, NAMES[id], len(rows), share, 0.9, 0.8, (driver,), typical, born, *known))
     positions = np.random.default_rng(0).normal(size=(len(labels), 2)) + np.maximum(labels, 0)[:, None] * 3
-    strength = np.where(labels >= 0, 0.8, 0).astype(np.float32)
-    registry = registry_of(labels, strength, positions, generation=generation, events=events)
+    at = np.arange(len(labels))
+    strength = np.where(labels >= 0, 0.5 + 0.05 * (at // 3 % 9), 0).astype(np.float32)
+    ids = np.sort(found)
+    second = np.where(labels >= 0, ids[np.searchsorted(ids, labels, side="right") % len(ids)], ids[0])
+    part = np.where(labels == 3, at // 3 % 3, 0)
+    second_strength = np.where(labels >= 0, 0.1, 0.3)
+    how = {"second": second, "second_strength": second_strength, "part": part}
+    registry = registry_of(labels, strength, positions, generation=generation, events=events, **how)
     with (
         patch("cluster.artifact.draw", lambda path, *_, **__: path.write_bytes(b"")),
         patch("cluster.artifact.write_page", lambda path, *_, **__: path.write_bytes(b"")),

@@ -15,11 +15,21 @@ def registry_of(
     stability: float = 0.9,
     generation: int = 1,
     events: tuple[SegmentEvent, ...] = (),
+    second: np.ndarray | None = None,
+    second_strength: np.ndarray | None = None,
+    part: np.ndarray | None = None,
 ) -> Registry:
-    """A registry without landmarks whose segments are those of `labels` [n] (ids, -1 unassigned)."""
+    """A registry without landmarks whose segments are those of `labels` [n] (ids, -1 unassigned).
+
+    The next best segment `second` [n] with its strength, and the `part` [n], are none where they are left out.
+    """
     ids = sorted(set(labels[labels >= 0].tolist()))
     empty = Membership.empty(len(labels))
-    rest = (empty.second, empty.second_strength, empty.part)
+    rest = (
+        empty.second if second is None else second.astype(np.int32),
+        empty.second_strength if second_strength is None else second_strength.astype(np.float32),
+        empty.part if part is None else part.astype(np.int32),
+    )
     members = Membership(labels.astype(np.int32), strength.astype(np.float32), *rest, positions.astype(np.float32))
     segments = tuple(Identity(segment, 1, stability) for segment in ids)
     joins = tuple((ids[0], other) for other in ids[1:])

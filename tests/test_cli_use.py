@@ -46,7 +46,7 @@ def test_export_segments(small_workspace, tmp_path: Path) -> None:
     kinfolk("export", "segments", out, "--workspace", small_workspace.root)
     table = pl.read_parquet(out)
     snapshot = Snapshot.load(small_workspace.workspace)
-    assert table.columns == ["customer_id", "segment", "strength"]
+    assert table.columns == ["customer_id", "segment", "strength", "second", "second_strength", "part"]
     assert table["customer_id"].to_list() == snapshot.embeddings.customers.to_list()
     assert np.array_equal(table["segment"].to_numpy(), snapshot.segments.labels)
     assert table["strength"].is_between(0, 1).all()
@@ -96,7 +96,7 @@ def test_similar(small_workspace, customers: list[int]) -> None:
 
 
 def test_segments(small_workspace) -> None:
-    profiles = json.loads(kinfolk("segments", "--workspace", small_workspace.root, "--json"))
+    profiles = json.loads(kinfolk("segments", "--workspace", small_workspace.root, "--json"))["segments"]
     assert [profile["size"] for profile in profiles] == sorted((p["size"] for p in profiles), reverse=True)
     told = kinfolk("segments", "--workspace", small_workspace.root)
     assert all(profile["name"] in told for profile in profiles)

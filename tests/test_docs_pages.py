@@ -61,7 +61,7 @@ def test_every_command_is_described(generate: ModuleType) -> None:
         assert f"## kinfolk {command}\n" in page
     for command in ("keys create", "keys list", "keys revoke"):
         assert f"## kinfolk {command}\n" in page
-    for command in ("show", "moves", "history", "rename", "names", "map", "flow"):
+    for command in ("show", "moves", "history", "rename", "names", "map", "flow", "members", "card"):
         assert f"## kinfolk segments {command}\n" in page
 
 

@@ -86,7 +86,11 @@ def test_every_route_that_was_asked_for_is_there(service: Service) -> None:
         ("GET", "/v1/segments/{segment}"),
         ("GET", "/v1/segments/{segment}/members"),
         ("GET", "/v1/segments/moves"),
-        *(("GET", f"/v1/segments/{name}.{form}") for name in ("map", "flow") for form in ("png", "html")),
+        *(
+            ("GET", f"/v1/segments/{name}.{form}")
+            for name in ("map", "flow", "{segment}/card")
+            for form in ("png", "html")
+        ),
         ("GET", "/v1/customers/{customer}/segments"),
         ("POST", "/v1/audiences"),
         ("GET", "/v1/audiences"),

@@ -127,7 +127,7 @@ def test_snapshots_of_two_lines_are_told_apart(nights: Nights, tmp_path: Path) -
     assert "nobody can be said to have moved" in " ".join(refused.split())
     assert not (tmp_path / "x.csv").exists()
     assert len(nights.json("history", "25")) == 1  # the others are another line
-    assert all(segment["change"] is None for segment in json.loads(nights.told("--json")))
+    assert all(segment["change"] is None for segment in json.loads(nights.told("--json"))["segments"])
     nights.told("flow", tmp_path / "f.png")
 
 
@@ -180,7 +180,7 @@ def test_the_way_of_a_customer(read_only: Nights) -> None:
 
 
 def test_the_trend_of_every_segment(read_only: Nights) -> None:
-    listed = {segment["id"]: segment for segment in json.loads(read_only.told("--json"))}
+    listed = {segment["id"]: segment for segment in json.loads(read_only.told("--json"))["segments"]}
     assert [then["size"] for then in listed[7]["sizes"]] == [180, 186, 84]
     assert [then["snapshot"] for then in listed[7]["sizes"]] == read_only.names
     assert {id: segment["change"] for id, segment in listed.items()} == {0: 0, 3: 0, 7: -102, 9: None}
@@ -258,7 +258,7 @@ def test_pictures_are_drawn_with_the_names_in_force(nights: Nights, tmp_path: Pa
 
 def test_a_really_run_workspace_without_a_line_answers_too(workspace_copy: Any, tmp_path: Path) -> None:
     root = str(workspace_copy.root)
-    listed = json.loads(CliRunner().invoke(app, ["segments", "--json", "--workspace", root]).output)
+    listed = json.loads(CliRunner().invoke(app, ["segments", "--json", "--workspace", root]).output)["segments"]
     told = CliRunner().invoke(app, ["segments", "rename", str(listed[0]["id"]), "Ours", "--workspace", root])
     assert told.exit_code == 0, told.output
     assert "Ours" in CliRunner().invoke(app, ["segments", "--workspace", root]).output

@@ -141,7 +141,7 @@ def export_embeddings(
 
 @app.command("segments")
 def export_segments(out: OutArgument, workspace: WorkspaceOption = WORKSPACE, snapshot: SnapshotOption = None) -> None:
-    """Write customer_id, segment (-1: in none) and strength (0 to 1)."""
+    """Write customer_id, segment (-1: in none), strength (0 to 1), second (next best), second_strength, part."""
     from serve.export import export_segments as export
 
     count = export(open_workspace(workspace), out, snapshot)

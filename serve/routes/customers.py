@@ -12,8 +12,9 @@ from serve.auth import Right, require
 from serve.lineage import stays
 from serve.objections import Mask, Standing
 from serve.routes.common import CustomerText, Reader, Served, Services, tag
-from serve.schemas import CustomerAnswer, Measure, Membership, SimilarAnswer, StayAnswer, WayAnswer
+from serve.schemas import CustomerAnswer, Measure, Membership, NextBest, SimilarAnswer
 from serve.segment_names import Names, named
+from serve.segment_schemas import StayAnswer, WayAnswer
 from serve.snapshot import Snapshot
 
 router = APIRouter(prefix="/v1/customers", tags=["customers"])
@@ -51,6 +52,7 @@ def read_customer(
         customer_id=snapshot.customer(row),
         snapshot=snapshot.name,
         segment=_membership(snapshot, row, naming.names),
+        next_best=_next_best(snapshot, row, naming.names),
         position=(x, y),
         behaviour=_behaviour(snapshot, row, "behaviour" in include),
         vector=snapshot.embeddings.vectors[row].tolist() if "vector" in include else None,
@@ -123,7 +125,24 @@ def _membership(snapshot: Snapshot, row: int, names: Names) -> Membership | None
     profile = snapshot.segment_of(row)
     if profile is None:
         return None
-    return Membership(id=profile.id, name=named(profile, names).name, strength=float(snapshot.segments.strength[row]))
+    members = snapshot.segments.members
+    number = int(members.part[row])
+    part = next((part for part in profile.parts if part.number == number), None)
+    return Membership(
+        id=profile.id,
+        name=named(profile, names).name,
+        strength=float(members.strength[row]),
+        part=part.number if part else None,
+        part_name=part.name if part else None,
+    )
+
+
+def _next_best(snapshot: Snapshot, row: int, names: Names) -> NextBest | None:
+    members = snapshot.segments.members
+    profile = snapshot.segments.profile(int(members.second[row]))
+    if profile is None:
+        return None
+    return NextBest(id=profile.id, name=named(profile, names).name, strength=float(members.second_strength[row]))
 
 
 def _behaviour(snapshot: Snapshot, row: int, everything: bool) -> list[Measure]:

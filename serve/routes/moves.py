@@ -12,7 +12,7 @@ from serve.objections import still_exported
 from serve.routes.common import MembersReader, Reader, Served, Services, tag
 from serve.routes.examples import MOVERS_ANSWER
 from serve.routes.lists import headers_of, listed
-from serve.schemas import MovesAnswer
+from serve.segment_schemas import MovesAnswer
 from serve.service import Service
 from serve.snapshot import Snapshot
 

@@ -1,10 +1,10 @@
-"""Routes that draw: the map of everybody and the flow between two snapshots, under the names in force."""
+"""Routes that draw: the map of everybody, the flow between two snapshots, profile cards, under the names in force."""
 
 from functools import partial
 
 from fastapi import APIRouter, Response
 
-from serve.pictures import draw_comparison, draw_map
+from serve.pictures import draw_comparison, draw_map, draw_profile
 from serve.routes.common import Reader, Served, Services, tag
 from serve.routes.examples import picture_of
 from serve.routes.moves import From, To, compared
@@ -17,6 +17,10 @@ POLICY = {
     # plotly.js stands inside the page, makes code as it goes, and may do so in a place of its own only
     "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'unsafe-inline'; img-src data: blob:; sandbox allow-scripts; frame-ancestors 'none'"
+}
+
+WITHOUT_SCRIPTS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
 }
 
 
@@ -48,6 +52,18 @@ def read_flow_page(
     return _flow(service, snapshot, earlier, later, ".html")
 
 
+@router.get("/{segment}/card.png", response_class=Response, responses=picture_of("The card", PNG))
+def read_card_picture(key: Reader, service: Services, snapshot: Served, segment: int) -> Response:
+    """The profile card of a segment as a picture."""
+    return _card(service, snapshot, segment, ".png")
+
+
+@router.get("/{segment}/card.html", response_class=Response, responses=picture_of("The card", "text/html"))
+def read_card_page(key: Reader, service: Services, snapshot: Served, segment: int) -> Response:
+    """The profile card of a segment as a page without scripts, which works offline. No customer id is in it."""
+    return _card(service, snapshot, segment, ".html")
+
+
 def _map(service: Service, snapshot: Snapshot, suffix: str) -> Response:
     naming = service.named.of(snapshot)
     key = ("map", snapshot.name, *naming.tags)
@@ -61,8 +77,16 @@ def _flow(service: Service, snapshot: Snapshot, earlier: str | None, later: str 
     return _answer(content, suffix, *tags)
 
 
-def _answer(content: bytes, suffix: str, *tags: str) -> Response:
+def _card(service: Service, snapshot: Snapshot, segment: int, suffix: str) -> Response:
+    profile, naming, lineage = snapshot.profile(segment), service.named.of(snapshot), service.lineages.of(snapshot)
+    # an earlier snapshot that is pruned is missing in the trend
+    tags = (snapshot.name, str(segment), str(len(lineage)), *naming.tags)
+    content = service.pictures.of(("card", *tags), suffix, partial(draw_profile, lineage, profile, naming.names))
+    return _answer(content, suffix, *tags, policy=WITHOUT_SCRIPTS)
+
+
+def _answer(content: bytes, suffix: str, *tags: str, policy: dict[str, str] = POLICY) -> Response:
     page = suffix == ".html"
-    response = Response(content, media_type=PAGE if page else PNG, headers=POLICY if page else None)
+    response = Response(content, media_type=PAGE if page else PNG, headers=policy if page else None)
     tag(response, *tags)
     return response

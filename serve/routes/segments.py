@@ -1,14 +1,11 @@
 """Routes about segments."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict
 
-from cluster.artifact import SegmentProfile
-from serve.lineage import SizeThen, change, trends
 from serve.problems import FaultsError
 from serve.routes.common import (
     Creator,
@@ -20,8 +17,10 @@ from serve.routes.common import (
     encode_cursor,
     tag,
 )
-from serve.schemas import MembersPage, SegmentAnswer, SegmentMember, SegmentNameAnswer, SegmentsAnswer
-from serve.segment_names import named, rename
+from serve.segment_facts import Told
+from serve.segment_members import core
+from serve.segment_names import rename
+from serve.segment_schemas import MembersPage, SegmentAnswer, SegmentMember, SegmentNameAnswer, SegmentsAnswer
 from serve.snapshot import Snapshot
 
 router = APIRouter(prefix="/v1/segments", tags=["segments"])
@@ -29,29 +28,31 @@ LARGEST_PAGE = 10_000
 
 
 @router.get("")
-def read_segments(response: Response, key: Reader, service: Services, snapshot: Served) -> SegmentsAnswer:
-    """All segments, the largest first, each with what sets it apart, and how many customers are in none."""
+def read_segments(
+    response: Response,
+    key: Reader,
+    service: Services,
+    snapshot: Served,
+    about: Annotated[int | None, Query(description="Tell of the segments in about so many groups too.")] = None,
+) -> SegmentsAnswer:
+    """All segments, the largest first, each with who is in it and what sets it apart, and how many are in none.
+
+    With `about`, also the same segments in fewer groups: each of fewer groups is a union of some of more.
+    """
     naming = service.named.of(snapshot)
-    sizes = trends(service.lineages.of(snapshot))
+    groups = None if about is None else service.groups.of(snapshot, about, naming)
+    told = Told(service.lineages.of(snapshot), naming).listing(about)
     tag(response, snapshot.name, *naming.tags)
-    unassigned = int(np.count_nonzero(snapshot.segments.labels < 0))
-    return SegmentsAnswer(
-        snapshot=snapshot.name,
-        customers=snapshot.n_customers,
-        unassigned=unassigned,
-        unassigned_share=unassigned / snapshot.n_customers,
-        message=snapshot.segments.message or None,
-        segments=[_answer(snapshot, named(p, naming.names), sizes[p.id]) for p in snapshot.segments.profiles],
-    )
+    return SegmentsAnswer.model_validate({**told, "groups": groups})
 
 
 @router.get("/{segment}")
 def read_segment(response: Response, key: Reader, service: Services, snapshot: Served, segment: int) -> SegmentAnswer:
-    """One segment: its size over time, how stable it is, what sets it apart, typical customers."""
+    """One segment: who is in it, its size over time, how stable it is, what sets it apart, typical customers."""
     profile, naming = snapshot.profile(segment), service.named.of(snapshot)
-    sizes = trends(service.lineages.of(snapshot))
+    told = Told(service.lineages.of(snapshot), naming).one(profile)
     tag(response, snapshot.name, *naming.tags)
-    return _answer(snapshot, named(profile, naming.names), sizes[segment])
+    return SegmentAnswer.model_validate(told)
 
 
 class GivenName(BaseModel):
@@ -84,19 +85,25 @@ def read_members(
     segment: int,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most customers on a page.")] = 1000,
     cursor: Annotated[str | None, Query(max_length=4096, description="`next_cursor` of the page before.")] = None,
+    least_strength: Annotated[
+        float, Query(description="Only customers who are at least so strongly in it, 0 to 1: the segment's core.")
+    ] = 0.0,
 ) -> MembersPage:
     """The customers of a segment in order of their ids, a page at a time.
 
     A page goes on after the last id of the one before, also when another snapshot was published in between: nobody
     who stayed in the segment is left out or given twice. Customers who objected to marketing profiling are left out.
     """
-    rows, objected = snapshot.members(segment), service.objected.of(snapshot)
+    rows, objected = core(snapshot.segments, snapshot.members(segment), least_strength), service.objected.of(snapshot)
     if objected.mask is not None:
         rows = rows[~objected.mask[rows]]
     start = 0 if cursor is None else int(np.searchsorted(rows, _row_after(snapshot, segment, cursor)))
     page = rows[start : start + limit]
+    known = snapshot.segments.members
     members = [
-        SegmentMember(customer_id=snapshot.customer(row), strength=float(snapshot.segments.strength[row]))
+        SegmentMember(
+            customer_id=snapshot.customer(row), strength=float(known.strength[row]), part=int(known.part[row]) or None
+        )
         for row in page.tolist()
     ]
     more = start + limit < len(rows)
@@ -120,8 +127,3 @@ def _row_after(snapshot: Snapshot, segment: int, cursor: str) -> int:
         return int(snapshot.embeddings.customers.search_sorted(last, side="right"))
     except (OverflowError, TypeError, ValueError):
         raise FaultsError(["cursor: not one that a page before gave"]) from None
-
-
-def _answer(snapshot: Snapshot, profile: SegmentProfile, sizes: tuple[SizeThen, ...]) -> SegmentAnswer:
-    facts = {**asdict(profile), "change": change(sizes), "sizes": [asdict(then) for then in sizes]}
-    return SegmentAnswer(snapshot=snapshot.name, standing=profile.standing, **facts)
