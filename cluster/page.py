@@ -92,12 +92,17 @@ def _names(
     if not ids:
         return []
     left, right, bottom, top = window
-    anchors = anchors_of(positions, [np.flatnonzero(labels == id) for id in ids])
+    members = [np.flatnonzero(labels == id) for id in ids]
+    anchors = anchors_of(positions, members)
     lines = [textwrap.wrap(name, LINE) for name in names[: len(ids)]]
     sizes = np.array([[LETTER * max(map(len, text)) + 8.0, HIGH * len(text) + 6.0] for text in lines])
     scale = np.array([SCREEN[0] / (right - left), SCREEN[1] / (top - bottom)])
     points = (anchors - [left, bottom]) * scale
-    offsets = spread_out(points, sizes, (0.0, 0.0, *SCREEN)) - points
+    # a name would hide a small segment: it goes above that, and into the middle of a large one
+    edges = (np.array([np.quantile(positions[rows, 1], 0.95) for rows in members]) - bottom) * scale[1]
+    wanted = points.copy()
+    wanted[:, 1] = np.where(edges - points[:, 1] < 2 * sizes[:, 1], edges + sizes[:, 1], points[:, 1])
+    offsets = spread_out(wanted, sizes, (0.0, 0.0, *SCREEN)) - points
     return [
         {
             "x": round(float(x), 3),
