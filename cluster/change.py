@@ -114,6 +114,10 @@ class _Shadow:
         """Rows of the population of a cluster's landmarks."""
         return np.asarray(self.landmarks.rows[self.structure.labels == cluster])
 
+    def members(self, landmarks: int, n: int) -> float:
+        """About how many of n customers so many landmarks stand for."""
+        return landmarks * n / len(self.landmarks.rows)
+
 
 def settle(
     ledger: Ledger,
@@ -169,20 +173,27 @@ def _apply(ledger: Ledger, change: Confirmed, seen: _Shadow, config: SegmentsCon
                 ledger.remove(segment, into)
             _without_parts(ledger, into)
     elif kind == "split" and alive:
-        return _split(ledger, alive[0], change, seen, evidence)
+        return _split(ledger, alive[0], change, seen, evidence, config)
     elif kind == "born":
         rows = seen.rows(change.clusters[0])
         standing = ledger.members.labels[rows]
         owned = int(np.bincount(standing[standing >= 0], minlength=1).max()) if len(rows) else 0
-        members = len(rows) * len(ledger.before) / len(seen.landmarks.rows)
+        members = seen.members(len(rows), len(ledger.before))
         if owned < OWNED * len(rows) and members >= LARGER * config.smallest(len(ledger.before)):
             new = _found(ledger, change.clusters[0], rows, seen)
             ledger.note("born", new, (), {"members": round(members), **evidence})
     return set()
 
 
-def _split(ledger: Ledger, segment: int, change: Confirmed, seen: _Shadow, evidence: dict[str, float]) -> set[int]:
-    """The heir that holds most of the segment keeps its identity, the others are new."""
+def _split(
+    ledger: Ledger,
+    segment: int,
+    change: Confirmed,
+    seen: _Shadow,
+    evidence: dict[str, float],
+    config: SegmentsConfig,
+) -> set[int]:
+    """The heir that holds most of the segment keeps its identity, the others are new, where they are large enough."""
     held = {cluster: int((ledger.before[seen.rows(cluster)] == segment).sum()) for cluster in change.clusters}
     heirs = sorted(change.clusters, key=lambda cluster: (-held[cluster], cluster))
     new = []
@@ -190,7 +201,10 @@ def _split(ledger: Ledger, segment: int, change: Confirmed, seen: _Shadow, evide
         rows = seen.rows(cluster)
         mine = (ledger.members.labels[rows] < 0) | (ledger.members.labels[rows] == segment)
         mine |= ledger.before[rows] == segment
-        new.append(_found(ledger, cluster, rows[mine], seen))
+        if seen.members(int(mine.sum()), len(ledger.before)) >= LARGER * config.smallest(len(ledger.before)):
+            new.append(_found(ledger, cluster, rows[mine], seen))
+    if not new:
+        return set()
     _without_parts(ledger, segment)
     members = ledger.size(segment) + sum(map(ledger.size, new))
     ledger.note("split", segment, new, {"members": members, **evidence})

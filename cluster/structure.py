@@ -64,8 +64,8 @@ def find_structure(
             advance(1)
     refits = _refits(landmarks, n, config, seed, range(config.stability_runs), progress)
     # a shadow alone decides nothing, so it is not worth a second look
-    doubtful = any(_doubtful(stability_of(t.members(c), refits), config) for _, t in candidates for c in t.chosen)
-    if layouts > 1 and refits and doubtful:
+    again = layouts > 1 and bool(refits)
+    if again and any(_doubtful(stability_of(t.members(c), refits), config) for _, t in candidates for c in t.chosen):
         more = range(config.stability_runs, config.stability_runs + config.doubtful_runs)
         refits += _refits(landmarks, n, config, seed, more, progress)
     found = [(positions, tree, publishable(tree, refits, config.min_stability)) for positions, tree in candidates]
