@@ -68,6 +68,8 @@ class Ledger:
 
     def relabel(self, segment: int, into: int) -> None:
         """Send all members of a segment into another one, -1 for none."""
+        # parts are those of one segment: nobody takes theirs along
+        self.members.part[self.members.labels == segment] = 0
         for labels in (self.members.labels, self.before):
             labels[labels == segment] = into
         gone = self.members.second == segment

@@ -213,6 +213,7 @@ def test_the_next_best_segment_is_another_one_and_never_stronger_among_landmarks
     assert (members.second[inside] != members.labels[inside]).all()
     assert (members.second_strength >= 0).all()
     assert (members.strength + members.second_strength <= 1 + 1e-6).all()
+    assert (members.part[~inside] == 0).all()
     assert (members.strength[inside] >= members.second_strength[inside]).mean() > 0.99
 
 
