@@ -30,6 +30,8 @@ DYING = 0.5
 """A segment below this share of the least size dies."""
 LATEST = 1 / 3
 """Weight of the latest shadow in a segment's stability: one unlucky layout is not to end a segment."""
+MIXED = 0.2
+"""From what share of neighbours being in the other one two groups are one; a layout alone may push two together."""
 WARM_EPOCHS = 100
 
 
@@ -116,6 +118,10 @@ class _Shadow:
         """Rows of the population of a cluster's landmarks."""
         return np.asarray(self.landmarks.rows[self.structure.labels == cluster])
 
+    def mixing(self, of: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_]) -> float:
+        """Mean share of the neighbours of some landmarks, bool [c], that are among others, bool [c]; 0 of nobody."""
+        return float(others[self.near.rows[of]].mean()) if of.any() else 0.0
+
     def members(self, landmarks: int, n: int) -> float:
         """About how many of n customers so many landmarks stand for."""
         return landmarks * n / len(self.landmarks.rows)
@@ -163,17 +169,8 @@ def _apply(ledger: Ledger, change: Confirmed, seen: _Shadow, config: SegmentsCon
     kind = change.proposal.kind
     alive = [segment for segment in change.proposal.segments if ledger.size(segment)]
     evidence = {**change.proposal.evidence, "agreement": change.agreement}
-    if kind == "merged" and len(alive) > 1:
-        rows = seen.rows(change.clusters[0])
-        core = ledger.before[seen.landmarks.rows]
-        going = [s for s in alive if (ledger.before[rows] == s).sum() >= GIVEN * max(1, int((core == s).sum()))]
-        if len(going) > 1:
-            into = max(going, key=lambda s: (ledger.size(s), -s))
-            for segment in sorted(set(going) - {into}):
-                ledger.note("merged", segment, (into,), {"members": ledger.size(segment), **evidence})
-                ledger.relabel(segment, into)
-                ledger.remove(segment, into)
-            _without_parts(ledger, into)
+    if kind == "merged":
+        _merge(ledger, alive, change.clusters[0], seen, evidence)
     elif kind == "split" and alive:
         return _split(ledger, alive[0], change, seen, evidence, config)
     elif kind == "born":
@@ -185,6 +182,23 @@ def _apply(ledger: Ledger, change: Confirmed, seen: _Shadow, config: SegmentsCon
             new = _found(ledger, change.clusters[0], rows, seen)
             ledger.note("born", new, (), {"members": round(members), **evidence})
     return set()
+
+
+def _merge(ledger: Ledger, alive: Sequence[int], cluster: int, seen: _Shadow, evidence: dict[str, float]) -> None:
+    """Segments that give themselves to one cluster, and whose members are among each other, become the largest."""
+    rows, core = seen.rows(cluster), ledger.before[seen.landmarks.rows]
+    going = [s for s in alive if (ledger.before[rows] == s).sum() >= GIVEN * max(1, int((core == s).sum()))]
+    if len(going) < 2:
+        return
+    into = max(going, key=lambda s: (ledger.size(s), -s))
+    for segment in sorted(set(going) - {into}):
+        mixed = seen.mixing(core == segment, core == into)
+        if mixed >= MIXED:
+            told = {"members": ledger.size(segment), **evidence, "neighbours_in_the_other": mixed}
+            ledger.note("merged", segment, (into,), told)
+            ledger.relabel(segment, into)
+            ledger.remove(segment, into)
+            _without_parts(ledger, into)
 
 
 def _split(
@@ -203,7 +217,9 @@ def _split(
         rows = seen.rows(cluster)
         mine = (ledger.members.labels[rows] < 0) | (ledger.members.labels[rows] == segment)
         mine |= ledger.before[rows] == segment
-        if seen.members(int(mine.sum()), len(ledger.before)) >= LARGER * config.smallest(len(ledger.before)):
+        large = seen.members(int(mine.sum()), len(ledger.before)) >= LARGER * config.smallest(len(ledger.before))
+        found = seen.structure.labels
+        if large and seen.mixing(found == cluster, np.isin(found, [h for h in heirs if h != cluster])) < MIXED:
             new.append(_found(ledger, cluster, rows[mine], seen))
     if not new:
         return set()

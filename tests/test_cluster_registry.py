@@ -1,17 +1,22 @@
 """Segments that stay themselves: votes, births, splits, merges, deaths, new spaces, and what two shadows agree on."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from cluster.change import Ledger, settle
 from cluster.clusters import Tree
 from cluster.config import SegmentsConfig
 from cluster.hierarchy import groups_of, joins_of, with_new, without
+from cluster.neighbours import graph
 from cluster.registry import Registry, advance, begin, decide
 from cluster.shadow import Proposal, agreements, confirm, propose
+from cluster.structure import Structure
 from configs.errors import InputError
+from configs.progress import SILENT
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -156,6 +161,32 @@ def test_groups_that_become_one_are_merged(first: tuple[World, Registry]) -> Non
     assert gone not in registry.ids
     assert world.best(registry, 1)[0] == kept
     assert {s for join in registry.joins for s in join} == set(registry.ids)
+
+
+def test_segments_that_a_layout_pushes_together_are_not_merged(first: tuple[World, Registry]) -> None:
+    world, before = first
+    assert before.ground is not None
+    rows, core = np.arange(len(world.truth)), before.ground.landmarks.rows
+    a, b = before.ids[:2]
+    labels = before.members.labels.copy()
+    for mixed in (False, True):
+        if mixed:
+            inside = np.flatnonzero(np.isin(labels, (a, b)))
+            labels[inside] = np.where(np.random.default_rng(0).random(len(inside)) < 0.6, a, b)
+        ledger = Ledger(
+            2, 9, list(before.segments), before.joins, replace(before.members, labels=labels), labels.copy()
+        )
+        points = before.ground.landmarks.points
+        found = np.where(np.isin(labels[core], (a, b)), 0, -1).astype(np.int32)
+        structure = Structure(found, (1.0,), (), ((),), np.zeros_like(found), points[:, :2], ())
+        shadow = (before.ground.landmarks, graph(points, 15), structure)
+        then = np.full(len(rows), -2, np.int32)
+        then[core] = found
+        settle(ledger, world.vectors, shadow, then, [Proposal("merged", (a, b), (0,), {})], QUICK, SILENT)
+        assert [event.kind for event in ledger.events] == (["merged"] if mixed else [])
+        if mixed:
+            assert ledger.events[0].evidence["neighbours_in_the_other"] > 0.3
+            assert not (ledger.members.labels == ledger.events[0].segment).any()
 
 
 def test_a_segment_whose_members_are_gone_dies(first: tuple[World, Registry]) -> None:
