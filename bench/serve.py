@@ -4,6 +4,8 @@ A synthetic snapshot, the real service in a process of its own on loopback, and 
 random customers that arrive at a fixed rate over kept connections, however long the answers take (open loop): each
 time is counted from the moment the request was due, so that one slow answer shows in all that had to wait for it.
 `--rate 0` has every client ask again as soon as it is answered (closed loop). The clients take cores from the service.
+`--swap` asks for as long again while another snapshot is published after a third of the time, checked in full by this
+process and by the service, and tells the times of both: what a night does to who is being served.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -56,12 +59,17 @@ def main() -> None:
     parser.add_argument("--warm-up", type=float, default=2, help="seconds before, at the same rate, not counted")
     parser.add_argument("--query", default="", help="more of the query, such as segments=1")
     parser.add_argument("--home", type=Path, help="folder to keep the workspace in, found again by the next call")
+    parser.add_argument("--swap", action="store_true", help="publish another snapshot while it serves")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-serve-") as scratch:
         folder = str(options.home or scratch)
         workspace = Workspace.create(Path(folder))
         if workspace.current() is None:
             publish(workspace, options.customers, options.width)
+        if options.swap:
+            first = workspace.current()
+            other = publish(workspace, workspace.manifest(first).counts["customers"], options.width, seed=1)
+            workspace.point_to(first or other)
         options.customers = workspace.manifest(workspace.current()).counts["customers"]
         with Catalogue(workspace.catalogue) as catalogue:
             _, key = catalogue.create_key("bench", "analyst")
@@ -78,6 +86,7 @@ def main() -> None:
             times, faults, elapsed = ask_all(url, key, options, options.seconds)
             cpu, meanwhile = processor_seconds(process.pid) - cpu, others(process.pid) - before
             rss = psutil.Process(process.pid).memory_info().rss / (1 << 20)
+            swapped = asked_over_swap(url, key, options, workspace, other) if options.swap else {}
         finally:
             process.terminate()
             process.wait(30)
@@ -103,14 +112,57 @@ def main() -> None:
         "service_rss_mb": round(rss, 1),
         "cores_taken_by_others": round(meanwhile / elapsed, 2),
     }
+    if swapped:
+        swapped["p99_ratio"] = round(swapped["p99_ms"] / result["p99_ms"], 2)
+        result["swap"] = swapped
     print(json.dumps(result))
 
 
-def publish(workspace: Workspace, n: int, width: int) -> None:
+def asked_over_swap(
+    url: str, key: str, options: argparse.Namespace, workspace: Workspace, other: str
+) -> dict[str, Any]:
+    """The same requests again while `other` is published after a third of the time."""
+    taken: list[float] = []
+
+    def swap() -> None:
+        time.sleep(options.seconds / 3)
+        begun = time.perf_counter()
+        workspace.point_to(other)
+        while served(url, key) != other:
+            time.sleep(0.02)
+        taken.append(time.perf_counter() - begun)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    times, faults, elapsed = ask_all(url, key, options, options.seconds)
+    swapping.join()
+    milliseconds = np.array(times) * 1000
+    return {
+        "requests": len(times),
+        "faults": faults,
+        "requests_per_s": round(len(times) / elapsed, 1),
+        "p50_ms": round(float(np.percentile(milliseconds, 50)), 2),
+        "p99_ms": round(float(np.percentile(milliseconds, 99)), 2),
+        "longest_ms": round(float(milliseconds.max()), 2),
+        "seconds_until_served": round(taken[0], 2),
+    }
+
+
+def served(url: str, key: str) -> str:
+    """The snapshot that the service answers from."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    connection.request("GET", "/v1/snapshot", headers={"Authorization": f"Bearer {key}"})
+    body = json.loads(connection.getresponse().read())
+    connection.close()
+    return str(body["name"])
+
+
+def publish(workspace: Workspace, n: int, width: int, seed: int = 0) -> str:
     """Publish a snapshot of n customers around 200 centres; behaviour and segments are fillers of the right size."""
-    key = key_of("bench serve", n, width)
-    folder, rng = workspace.staging / key, np.random.default_rng(0)
-    given = embeddings(folder / "embeddings", n, width, 0)
+    key = key_of("bench serve", n, width, *([seed] if seed else []))
+    folder, rng = workspace.staging / key, np.random.default_rng(seed)
+    given = embeddings(folder / "embeddings", n, width, seed)
     index.run.run(IndexConfig(), given, folder / "index")
     features = tuple(Feature(f"f{i}", "amount", "amount", None, f"figure {i}") for i in range(FEATURES))
     matrix = rng.standard_normal((n, FEATURES), dtype=np.float32)
@@ -125,7 +177,7 @@ def publish(workspace: Workspace, n: int, width: int) -> None:
     segments = tuple(Identity(i, 1, 0.9) for i in range(12))
     registry = Registry(1, 12, segments, members, (), (), "", None, none, ())
     write_segments(folder / "segments", key, registry, key, profiles, {})
-    workspace.publish(key, {}, {"customers": n}, {})
+    return workspace.publish(key, {}, {"customers": n}, {})
 
 
 def processor_seconds(pid: int) -> float:

@@ -5,7 +5,8 @@ KinfolkError                  exit code 2, HTTP 500
 │   ├── RecipeError           422  a recipe's faults, all at once
 │   └── DataError             422  events that break the contract
 ├── NotFoundError             404  no such customer, segment, snapshot, audience
-├── ConflictError             409  the workspace is in use, or has moved on
+├── ConflictError             409  the workspace has moved on, or things do not fit each other
+│   └── BusyError             409  another job holds the workspace; exit code 75: trying later helps
 ├── ArtifactError             500  a corrupt, truncated or too new file; names the file
 └── StorageError              507  disk full, read-only or unreachable
 """
@@ -58,10 +59,16 @@ class NotFoundError(KinfolkError):
 
 
 class ConflictError(KinfolkError):
-    """The workspace is in use by another job, or has changed in the meantime."""
+    """The workspace has changed in the meantime, or two things do not fit each other."""
 
     status = 409
     title = "Conflict"
+
+
+class BusyError(ConflictError):
+    """Another job holds the workspace. The exit code is that of sysexits.h for a failure that passes."""
+
+    exit_code = 75
 
 
 class ArtifactError(KinfolkError):

@@ -65,7 +65,7 @@ def run_line(recipe: Recipe, workspace: Workspace, progress: Progress = SILENT, 
     """
     with workspace.lock(), open_catalogue(workspace) as catalogue:
         catalogue.interrupt_runs()
-        with _recorded(catalogue, recipe) as noted:
+        with recorded(catalogue, recipe) as noted:
             line = _Line(recipe, workspace, progress)
             log, model, key, before = line.made()
             parents = {"eventlog": log.key, "model": model.key} | ({"snapshot": before} if before else {})
@@ -87,7 +87,7 @@ def run_line(recipe: Recipe, workspace: Workspace, progress: Progress = SILENT, 
 
 
 @dataclass
-class _Run:
+class NotedRun:
     """A run as the catalogue knows it, and what to note at its end."""
 
     run: int
@@ -95,9 +95,9 @@ class _Run:
 
 
 @contextmanager
-def _recorded(catalogue: Catalogue, recipe: Recipe) -> Iterator[_Run]:
-    """Note a run in the catalogue, however it ends."""
-    run = _Run(catalogue.record_run("run", recipe_hash=recipe.fingerprint()).id)
+def recorded(catalogue: Catalogue, recipe: Recipe, command: str = "run") -> Iterator[NotedRun]:
+    """Note a run of a command in the catalogue, however it ends."""
+    run = NotedRun(catalogue.record_run(command, recipe_hash=recipe.fingerprint()).id)
     try:
         yield run
     except BaseException as error:
@@ -132,7 +132,7 @@ class _Line:
         key = snapshot_key(self.recipe, log, model, before)
         if not stands(self.workspace.snapshots / f"s-{key}", "snapshot", SNAPSHOT_VERSION, key):
             self.parts(log, model, before, self.workspace.staging / key)
-            _sweep(self.workspace.staging / key)
+            sweep_hidden(self.workspace.staging / key)
         return log, model, key, before
 
     def before(self, log: EventLog, model: Model) -> str | None:
@@ -153,7 +153,7 @@ class _Line:
         with self.timed("behaviour"):
             behaviours = behaviour_of(log, folder / "behaviour", self.progress)
         with self.timed("index"):
-            index.run.run(self.recipe.index, embeddings, folder / "index", self.progress, _index_of(old))
+            index.run.run(self.recipe.index, embeddings, folder / "index", self.progress, index_of(old))
         with self.timed("segment"):
             cluster.run.run(
                 self.recipe.segments,
@@ -161,17 +161,19 @@ class _Line:
                 behaviours,
                 folder / "segments",
                 self.progress,
-                _segments_of(old),
+                segments_of(old),
             )
 
 
-def _index_of(snapshot: Path | None) -> SearchIndex | None:
+def index_of(snapshot: Path | None) -> SearchIndex | None:
+    """The index of the snapshot at a folder, which the next one goes on from."""
     if snapshot is None:
         return None
     return load_index(snapshot / "index", Embeddings.load(snapshot / "embeddings", deep=False), deep=False)
 
 
-def _segments_of(snapshot: Path | None) -> cluster.run.Earlier | None:
+def segments_of(snapshot: Path | None) -> cluster.run.Earlier | None:
+    """The segments of the snapshot at a folder, which the next one goes on from."""
     if snapshot is None:
         return None
     segments = Segments.load(snapshot / "segments", deep=False)
@@ -187,7 +189,7 @@ def served_model(workspace: Workspace) -> Model | None:
     return None
 
 
-def _sweep(folder: Path) -> None:
+def sweep_hidden(folder: Path) -> None:
     """Remove what stages that were killed left beside their finished work: it must not get into the snapshot."""
     for leftover in folder.glob(".*"):
         if leftover.is_dir():

@@ -22,6 +22,7 @@ from configs.reader import Config, faults, read_document, validate
 from embed.config import EmbedConfig
 from eventlog.config import EventLogConfig, PrepareConfig, Source
 from index.config import AudienceConfig, IndexConfig
+from serve.night_config import NightConfig
 from store.artifact import key_of
 from train.config import TrainConfig
 
@@ -49,6 +50,8 @@ class Recipe(Config):
     """How lookalike audiences are made."""
     segments: SegmentsConfig = Field(default_factory=SegmentsConfig)
     """How customers are grouped into segments."""
+    night: NightConfig = Field(default_factory=NightConfig)
+    """What a new snapshot must hold to be served, how many are kept, and whom to tell."""
 
     @model_validator(mode="before")
     @classmethod
@@ -90,6 +93,7 @@ STAGES: Mapping[str, type[Config]] = {
     "index": IndexConfig,
     "audience": AudienceConfig,
     "segments": SegmentsConfig,
+    "night": NightConfig,
 }
 """The recipe's sections and the stage configurations that they hold."""
 

@@ -44,6 +44,16 @@ def publish(
     return catalogue.record_publication(name, actor=actor, action="publish", previous=previous, run_id=run_id)
 
 
+def serve(
+    workspace: Workspace, catalogue: Catalogue, name: str, *, actor: str, run_id: int | None = None
+) -> Publication:
+    """Serve a snapshot that is finished (`Workspace.finish`), noted and audited. For the holder of the lock."""
+    reconcile(workspace, catalogue)
+    previous = _served(workspace)
+    workspace.point_to(name)
+    return catalogue.record_publication(name, actor=actor, action="publish", previous=previous, run_id=run_id)
+
+
 def rollback(workspace: Workspace, catalogue: Catalogue, to: str | None = None, *, actor: str = "cli") -> Publication:
     """`Workspace.rollback`, noted and audited in the catalogue."""
     reconcile(workspace, catalogue)

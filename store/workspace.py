@@ -7,6 +7,7 @@
       snapshots/<name>/       finished snapshots: embeddings/, index/, segments/, behaviour/, manifest
       audiences/<id>/         lookalike audiences that were made: members, report
       saved/<name>/           audiences that are refreshed with every snapshot: definitions, editions
+      nights/<day>-<name>/    reports of nights, and their events about customers
       current                 the name of the snapshot being served
       trail                   names of the snapshots served so far, the last one last: the way back of a rollback
       catalogue.db            runs, audiences, keys, audit log
@@ -24,7 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from configs.errors import ArtifactError, ConflictError, NotFoundError, StorageError, storage_errors
+from configs.errors import ArtifactError, BusyError, ConflictError, NotFoundError, StorageError, storage_errors
 from store.artifact import Manifest, put, read_manifest, seal, verify, write_atomic
 
 SNAPSHOT_VERSION = 1
@@ -54,6 +55,7 @@ class Workspace:
         self.snapshots = root / "snapshots"
         self.audiences = root / "audiences"
         self.saved = root / "saved"
+        self.nights = root / "nights"
         self.pointer = root / "current"
         self.trail_file = root / "trail"
         self.catalogue = root / "catalogue.db"
@@ -83,7 +85,7 @@ class Workspace:
     def lock(self) -> Iterator[None]:
         """Hold the workspace for writing; the kernel lets go when the process dies, however it dies.
 
-        Raises ConflictError, naming the holder's process id, where a job holds it already, this process included.
+        Raises BusyError, naming the holder's process id, where a job holds it already, this process included.
         """
         with _flock(self.root / "lock", wait=False) as handle:
             with storage_errors(self.root / "lock"):
@@ -156,9 +158,20 @@ class Workspace:
     ) -> str:
         """Publish staging/<key>, whose parts are finished artifacts, and return the snapshot's name.
 
-        The folder is sealed and renamed into snapshots/, then the pointer is swapped: each step is one rename, so a
-        reader sees the old snapshot or the new one. Started again after a kill, it goes on where it stopped. For the
-        holder of `lock`. Raises ArtifactError where a part is damaged, StorageError; then the old one stays served.
+        First `finish`, then the pointer is swapped: each step is one rename, so a reader sees the old snapshot or the
+        new one. Started again after a kill, it goes on where it stopped. For the holder of `lock`. Raises ArtifactError
+        where a part is damaged, StorageError; then the old one stays served.
+        """
+        name = self.finish(key, parents, counts, figures)
+        self.point_to(name)
+        return name
+
+    def finish(
+        self, key: str, parents: Mapping[str, str], counts: Mapping[str, int], figures: Mapping[str, Any]
+    ) -> str:
+        """Seal staging/<key> and rename it into snapshots/, without serving it; returns the snapshot's name.
+
+        For the holder of `lock`. Raises ArtifactError where a part is damaged, StorageError.
         """
         name, staged = f"s-{key}", self.staging / key
         if not SNAPSHOT_NAME.fullmatch(name):
@@ -169,7 +182,6 @@ class Workspace:
                 _check_parts(staged)
                 seal(staged, Manifest("snapshot", SNAPSHOT_VERSION, key, parents, counts, figures))
                 put(staged, self.snapshots / name)
-            self.point_to(name)
             for leftover in (staged, self.snapshots / f".{name}.old"):
                 shutil.rmtree(leftover, ignore_errors=True)
         return name
@@ -266,7 +278,7 @@ def _flock(path: Path, *, wait: bool) -> Iterator[int]:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             holder = os.pread(handle, 32, 0).decode("ascii", errors="replace").strip() or "unknown"
-            raise ConflictError(
+            raise BusyError(
                 f"{path.parent}: in use by another job (process {holder}); wait for it to end or stop it, "
                 "then start again"
             ) from None

@@ -9,8 +9,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import night_world
 import pytest
 from hypothesis import settings
+from night_world import NightWorld
 
 from store.workspace import Workspace
 
@@ -112,6 +114,32 @@ def small_workspace(tmp_path_factory: pytest.TempPathFactory, worker_id: str) ->
             assert ran.returncode == 0, ran.stderr
             done.touch()
     return Bank(shared / "bank", recipe, root)
+
+
+@pytest.fixture(scope="session")
+def shared_night_world(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> NightWorld:
+    """A bank of which some days are still to come, and a line really run over the others. Read only."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base if worker_id == "master" else base.parent) / "night-world"
+    shared.mkdir(exist_ok=True)
+    world = NightWorld(shared / "world")
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "done").exists():
+            world.folder.mkdir(exist_ok=True)
+            recipe = make_bank(world.folder, night_world.CUSTOMERS, night_world.DAYS)
+            world.recipe_file.write_text(recipe.read_text(encoding="utf-8") + night_world.OPEN_GATES, encoding="utf-8")
+            night_world.hide_later(world.folder)
+            ran = kinfolk("run", world.recipe_file, "--workspace", world.root, folder=world.folder)
+            assert ran.returncode == 0, ran.stderr
+            (shared / "done").touch()
+    return world
+
+
+@pytest.fixture
+def night(shared_night_world: NightWorld, tmp_path: Path) -> NightWorld:
+    """A copy of that world that a test may change."""
+    return shared_night_world.copy(tmp_path / "world")
 
 
 @pytest.fixture

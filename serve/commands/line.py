@@ -1,5 +1,6 @@
 """The line and its longest stage: run, train, evaluate."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,13 +28,28 @@ def register(app: typer.Typer) -> None:
     app.command()(evaluate)
 
 
-def run(recipe: RecipeArgument, workspace: WorkspaceOption = WORKSPACE, json: JsonOption = False) -> None:
+def run(
+    recipe: RecipeArgument,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(
+            "--as-of",
+            metavar="DATE",
+            formats=["%Y-%m-%d"],
+            help="The last day whose events are read (UTC), in place of the recipe's `until`.",
+        ),
+    ] = None,
+    workspace: WorkspaceOption = WORKSPACE,
+    json: JsonOption = False,
+) -> None:
     """Run the whole line: check, prepare, train, embed, index, segment, publish. Started again, it resumes."""
     from serve.console_progress import console_progress
     from serve.recipe import load_recipe
     from store.workspace import Workspace
 
     loaded = load_recipe(recipe)
+    if as_of is not None:
+        loaded = loaded.model_copy(update={"until": as_of.replace(tzinfo=UTC) + timedelta(days=1)})
     from serve.pipeline import run_line  # after the recipe's faults are told: this loads torch
 
     with console_progress() as progress:

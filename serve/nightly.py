@@ -1,0 +1,266 @@
+"""The night: yesterday's events to a published snapshot, or to a sentence why the one before stays served.
+
+    served snapshot ─► its log ─► new events ─► log in layers ─► changed customers embedded ─► index, segments
+                                                                                                    │
+                          report, events, saved audiences, pruning ◄── pointer ◄── gates ◄── facts ◄┘
+
+Everything up to the facts follows from the served snapshot, the recipe and the new events, and is found again by its
+key: killed anywhere and started again, a night ends with the same bytes.
+"""
+
+import resource
+import sys
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import cluster.artifact
+import cluster.run
+import embed.artifact
+import embed.refresh
+import eventlog.night
+import index.artifact
+import index.run
+from cluster.artifact import Segments
+from configs.errors import ConflictError, InputError
+from configs.progress import SILENT, Progress
+from embed.artifact import Embeddings
+from eventlog.artifact import BEHAVIOUR_KIND, BEHAVIOUR_VERSION
+from eventlog.behaviour import Behaviour, load_behaviour, write_behaviour
+from eventlog.behaviour_refresh import refreshed
+from eventlog.drift import Sketch, sketch
+from eventlog.recode import recoded
+from eventlog.sequences import SECOND, EventLog
+from index.artifact import load_index
+from serve.aftermath import Made, Setting, Stopwatch, judged, leftover
+from serve.catalogues import open_catalogue
+from serve.night_facts import KIND, VERSION, load_facts, load_sketch, write_facts
+from serve.night_gates import check_accepted
+from serve.night_measure import Pair, Parts, night_facts
+from serve.night_report import Report
+from serve.pipeline import ACTOR, index_of, recorded, segments_of, sweep_hidden
+from serve.recipe import Recipe
+from store.artifact import Manifest, key_of, stands
+from store.erasures import Erasures
+from store.workspace import SNAPSHOT_VERSION, Workspace
+from train.artifact import Model
+
+MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Served:
+    """The snapshot that a night goes on from."""
+
+    name: str
+    folder: Path
+    manifest: Manifest
+    log: EventLog
+    model: Model
+
+    @classmethod
+    def load(cls, workspace: Workspace) -> "Served":
+        """Open what is served. Raises NotFoundError where nothing is, ArtifactError where a parent is damaged."""
+        folder = workspace.snapshot_folder()
+        manifest = workspace.verify_snapshot(folder.name)
+        log = EventLog.load(workspace.eventlogs / manifest.parents["eventlog"])
+        return cls(folder.name, folder, manifest, log, Model.load(workspace.models / manifest.parents["model"]))
+
+    @property
+    def last(self) -> datetime:
+        """When its last event happened, UTC."""
+        return datetime.fromtimestamp(self.log.end / SECOND, UTC)
+
+    def parts(self) -> Parts:
+        """What it is made of."""
+        return parts_at(self.folder, self.log)
+
+
+def run_night(
+    recipe: Recipe,
+    workspace: Workspace,
+    as_of: date,
+    progress: Progress = SILENT,
+    *,
+    actor: str = ACTOR,
+    accept: Collection[str] = (),
+    now: datetime | None = None,
+) -> Report:
+    """Take the events up to the end of the day `as_of` (UTC), and publish what comes of them if every gate passes.
+
+    Gates in `accept` may fail. Raises BusyError where another job holds the workspace, NotFoundError where nothing is
+    served yet, InputError and DataError where day, recipe or events cannot be used, ArtifactError, StorageError;
+    whatever is raised, the snapshot that was served stays so.
+    """
+    check_accepted(accept)
+    clock = now or datetime.now(UTC)
+    until = datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC) + timedelta(days=1)
+    if as_of > clock.date():
+        raise InputError(
+            f"--as-of {as_of}: by this machine's clock ({clock:%Y-%m-%d %H:%M} UTC) that day is still to come; "
+            "name a day that has begun, or set the clock right"
+        )
+    with workspace.lock(), open_catalogue(workspace) as catalogue:
+        catalogue.interrupt_runs()
+        with recorded(catalogue, recipe, "nightly") as noted:
+            around = Setting(recipe, workspace, catalogue, actor, Watch(), progress)
+            left = leftover(around)
+            if left is not None and left.as_of == as_of.isoformat():
+                return left
+            served = Served.load(workspace)
+            _check_day(served, until)
+            with around.watch("prepare"):
+                mask = Erasures(catalogue).mask
+                grown = eventlog.night.run(
+                    recipe.eventlog, served.log, workspace, until, progress, erased=mask, now=clock
+                )
+            if grown.log.key == served.log.key:
+                return _nothing_new(served, as_of, around.watch)
+            name = _Night(around, served, as_of).made(grown)
+            report = judged(Made(name, served.name, noted.run), around, accept)
+            noted.notes = {"eventlog_key": grown.log.key, "model_key": served.model.key, "snapshot": name}
+            noted.notes["figures"] = {"status": report.status, "seconds": dict(report.timings)}
+            return report
+
+
+class Watch:
+    """Wall-clock seconds by stage, and the peak of memory."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._started = time.perf_counter()
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Time one stage."""
+        started = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
+
+    def told(self) -> dict[str, float]:
+        """Seconds by stage, `total`, and `peak_mb` of this process so far."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        total = time.perf_counter() - self._started
+        rounded = {name: round(took, 3) for name, took in self.seconds.items()}
+        return rounded | {"total": round(total, 3), "peak_mb": round(peak / MEGABYTE, 1)}
+
+
+def _check_day(served: Served, until: datetime) -> None:
+    """Refuse a day before what is served: events are never taken back."""
+    last = served.last
+    if until <= last:
+        raise ConflictError(
+            f"{served.name}, which is served, holds events up to {last:%Y-%m-%d %H:%M} UTC, later than the day asked "
+            f"for; name {last:%Y-%m-%d} or a later day, or go back with `kinfolk rollback`"
+        )
+
+
+def _nothing_new(served: Served, as_of: date, watch: Stopwatch) -> Report:
+    reason = f"No new events up to the end of {as_of}; {served.name} stays served."
+    model = served.model.key
+    return Report(
+        "night", "nothing_new", as_of.isoformat(), reason, None, served.name, model, model, timings=watch.told()
+    )
+
+
+class _Night:
+    """The making of one snapshot; the workspace's lock is held."""
+
+    def __init__(self, around: Setting, served: Served, as_of: date) -> None:
+        self.recipe, self.workspace, self.watch = around.recipe, around.workspace, around.watch
+        self.progress, self.served, self.as_of = around.progress, served, as_of
+
+    def made(self, grown: eventlog.night.Grown) -> str:
+        """Make the snapshot of a log that has grown, or find it; returns its name. It is not served yet."""
+        key = night_key(self.recipe, grown.log, self.served)
+        if not stands(self.workspace.snapshots / f"s-{key}", "snapshot", SNAPSHOT_VERSION, key):
+            staged = self.workspace.staging / key
+            parts = self._parts(grown, staged)
+            with self.watch("measure"):
+                self._measured(parts, grown, staged / "night", key)
+            sweep_hidden(staged)
+        with self.watch("seal"), self.progress.task("Sealing the snapshot", total=None):
+            return self.workspace.finish(
+                key,
+                {"eventlog": grown.log.key, "model": self.served.model.key, "snapshot": self.served.manifest.key},
+                {"customers": grown.log.n_customers, "events": grown.log.n_events},
+                {"audience": self.recipe.audience.model_dump(mode="json"), "night": {"as_of": self.as_of.isoformat()}},
+            )
+
+    def _parts(self, grown: eventlog.night.Grown, folder: Path) -> Parts:
+        recipe, model, old = self.recipe, self.served.model, self.served.folder
+        before = self.served.parts()
+        with self.watch("embed"):
+            vectors = embed.refresh.run(
+                recipe.embed, model, grown.log, before.embeddings, folder / "embeddings", self.progress
+            )
+        with self.watch("behaviour"), self.progress.task("Describing behaviour", total=None):
+            described = _behaviour(grown, model, before, vectors, folder / "behaviour")
+        with self.watch("index"):
+            index.run.run(recipe.index, vectors, folder / "index", self.progress, index_of(old))
+        with self.watch("segment"):
+            cluster.run.run(recipe.segments, vectors, described, folder / "segments", self.progress, segments_of(old))
+        return parts_at(folder, grown.log)
+
+    def _measured(self, parts: Parts, grown: eventlog.night.Grown, folder: Path, key: str) -> None:
+        """Measure the parts and write what is found as one more."""
+        before = load_facts(self.served.folder)
+        looked = self._sketch()
+        facts = night_facts(
+            Pair(self.served.parts(), parts),
+            grown,
+            self.served.model,
+            looked,
+            self.as_of,
+            _days(before.as_of if before else None, self.as_of),
+            before.volumes if before else (),
+        )
+        parents = {"eventlog": grown.log.key, "snapshot": self.served.manifest.key}
+        write_facts(facts, looked.to_json(), folder, key_of(KIND, VERSION, key), parents)
+
+    def _sketch(self) -> Sketch:
+        """What the events of the model's training looked like: carried from night to night, read from its log once."""
+        carried = load_sketch(self.served.folder)
+        if carried is not None:
+            return Sketch.from_json(carried)
+        return sketch(recoded(self.served.log, self.served.model.schema))
+
+
+def _days(before: str | None, as_of: date) -> int:
+    """Days that a night's events are of; a first night is taken for one."""
+    return 1 if before is None else max((as_of - date.fromisoformat(before)).days, 1)
+
+
+def night_key(recipe: Recipe, log: EventLog, served: Served) -> str:
+    """The key of the snapshot that a night makes: everything that its bytes depend on. Limits are no part of it."""
+    formats = [embed.artifact.VERSION, BEHAVIOUR_VERSION, index.artifact.VERSION, cluster.artifact.VERSION, VERSION]
+    sections = recipe.model_dump(mode="json", include={"embed", "index", "audience", "segments"})
+    model = served.model.key
+    return key_of("snapshot", SNAPSHOT_VERSION, "night", formats, sections, log.key, model, served.manifest.key)
+
+
+def parts_at(folder: Path, log: EventLog) -> Parts:
+    """The parts of a snapshot of a log, finished or staged."""
+    embeddings = Embeddings.load(folder / "embeddings", deep=False)
+    return Parts(
+        log,
+        embeddings,
+        load_behaviour(folder / "behaviour", deep=False),
+        load_index(folder / "index", embeddings, deep=False),
+        Segments.load(folder / "segments", deep=False),
+    )
+
+
+def _behaviour(
+    grown: eventlog.night.Grown, model: Model, before: Parts, vectors: Embeddings, folder: Path
+) -> Behaviour:
+    """Behaviour of everybody, in the terms of the model's dictionaries, read anew of those with new events alone."""
+    key = key_of(BEHAVIOUR_KIND, BEHAVIOUR_VERSION, grown.log.key, "as known to", model.key)
+    if not stands(folder, BEHAVIOUR_KIND, BEHAVIOUR_VERSION, key):
+        rows = before.embeddings.rows_of(vectors.customers)
+        described = refreshed(recoded(grown.log, model.schema), before.behaviour, rows, grown.changed)
+        write_behaviour(described, key, folder, {"eventlog": grown.log.key, "model": model.key})
+    return load_behaviour(folder, deep=False)
