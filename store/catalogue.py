@@ -297,9 +297,11 @@ class Catalogue:
         session.add(row)
         return row
 
-    def audit_log(self, limit: int = 100, before: int | None = None) -> list[AuditEntry]:
-        """Audit entries, newest first; `before` is the last id of the page before."""
+    def audit_log(self, limit: int = 100, before: int | None = None, action: str | None = None) -> list[AuditEntry]:
+        """Audit entries, of one action if named, newest first; `before` is the last id of the page before."""
         query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
+        if action is not None:
+            query = query.where(AuditRow.action == action)
         if before is not None:
             query = query.where(AuditRow.id < before)
         with self.session(write=False) as session:
