@@ -1,4 +1,4 @@
-"""What the stage writes: the sequence store with its dictionaries (format 1), and the behaviour matrix (format 1)."""
+"""What the stage writes: the sequence store with its dictionaries (format 2), and the behaviour matrix (format 1)."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,8 @@ import polars as pl
 
 from configs.errors import ArtifactError
 from eventlog.aggregates import Behaviour, Feature
-from eventlog.sequences import CUSTOMERS, SCHEMA, load_array
+from eventlog.scan import Scan
+from eventlog.sequences import CUSTOMERS, SCHEMA, ids_name, load_array
 from eventlog.spool import Tally
 from store.artifact import ArtifactWriter, create, verify
 
@@ -37,6 +38,17 @@ def write_log(writer: ArtifactWriter, tally: Tally, batches: Iterable[np.ndarray
     finally:
         for file in files.values():
             file.close()
+
+
+def write_ids(writer: ArtifactWriter, found: Scan) -> None:
+    """Write the event ids that each source adds, sorted, where it has any."""
+    for source in found.sources:
+        if source.ids is None:
+            continue
+        count, batches = source.ids.fresh()
+        with _open(writer.path(ids_name(source.table.index)), np.dtype(np.uint64), (count, 2)) as file:
+            for batch in batches:
+                file.write(np.ascontiguousarray(batch).tobytes())
 
 
 def save_array(path: Path, array: np.ndarray) -> None:

@@ -27,6 +27,8 @@ class SourceFile:
     """Bytes when the file was found."""
     changed: int = 0
     """Time of the file's last change when it was found; only compared, never written."""
+    since: int | None = None
+    """Moment up to which an earlier night read it, microseconds since 1970 UTC; None of a new file."""
 
     def is_as_found(self) -> bool:
         """Whether the file is still what it was when it was found."""

@@ -25,6 +25,11 @@ ABSENT, OTHER = 0, 1
 CUSTOMERS, SCHEMA, QUARANTINE, REPORT = "customers.parquet", "schema.json", "quarantine.parquet", "report.json"
 
 
+def ids_name(source: int) -> str:
+    """File of the event ids of a source, by its place in the recipe: uint64 [k, 2], see `eventlog.event_ids`."""
+    return f"ids-{source}.npy"
+
+
 @dataclass(frozen=True)
 class CategoricalField:
     """A field of kinds or labels."""
