@@ -74,7 +74,7 @@ class EventIds:
         """How many ids the source adds, and these in ascending order, uint64 [., 2] at a time; after `repeated`."""
         paths = [path for path in sorted(self.folder.glob("fresh-*")) if path.stat().st_size]
         parts = [np.memmap(path, np.uint64, mode="r").reshape(-1, 2) for path in paths]
-        return sum(len(part) for part in parts), _merged(parts)
+        return sum(len(part) for part in parts), merged_ids(parts)
 
 
 def _sorted(entries: np.ndarray) -> np.ndarray:
@@ -82,8 +82,8 @@ def _sorted(entries: np.ndarray) -> np.ndarray:
     return np.take(entries, np.lexsort((entries["id"][:, 1], entries["id"][:, 0])))
 
 
-def _merged(parts: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """Ids of all parts in ascending order, a range at a time."""
+def merged_ids(parts: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """Ids of all parts, each sorted, in ascending order, uint64 [., 2] at a time."""
     samples = np.sort(np.concatenate([np.zeros(0, np.uint64), *(part[::SAMPLED, 0] for part in parts)]))
     cuts = np.unique(samples[RANGE_SAMPLES::RANGE_SAMPLES])
     bounds = [np.array([0, *np.searchsorted(part[:, 0], cuts), len(part)]) for part in parts]

@@ -46,7 +46,7 @@ def run(
     """
     moment = micros((now or datetime.now(UTC)).timestamp())
     workspace.eventlogs.mkdir(parents=True, exist_ok=True)
-    with _spool(workspace.eventlogs) as folder:
+    with spool_folder(workspace.eventlogs) as folder:
         tables = open_tables(config, folder, progress)
         prints = fingerprints(tables, progress)
         sources_key = _sources_key(config, tables, prints)
@@ -177,7 +177,7 @@ def _finished(workspace: Workspace, sources_key: str, now: int) -> Path | None:
 
 
 @contextmanager
-def _spool(eventlogs: Path) -> Iterator[Path]:
+def spool_folder(eventlogs: Path) -> Iterator[Path]:
     """A folder for what is needed on the way; what a killed run left is swept first."""
     folder = eventlogs / ".spool"
     with storage_errors(folder):

@@ -46,15 +46,26 @@ class Table:
 
 def open_tables(config: EventLogConfig, folder: Path, progress: Progress) -> tuple[Table, ...]:
     """Open all sources; answers of queries are kept in `folder`. Raises DataError with the faults of all sources."""
+
+    def find(source: Source, index: int) -> list[SourceFile]:
+        if source.path is not None:
+            return find_files(source)
+        return fetch(source, folder / f"query-{index}", progress)
+
+    return open_found(config, find)
+
+
+def open_found(config: EventLogConfig, find: Callable[[Source, int], list[SourceFile]]) -> tuple[Table, ...]:
+    """Open the files that `find` gives for each source; for no files, an empty table.
+
+    Raises DataError with the faults of all sources.
+    """
     faults: list[str] = []
     tables = []
     for index, source in enumerate(config.sources):
         try:
-            if source.path is not None:
-                files = find_files(source)
-            else:
-                files = fetch(source, folder / f"query-{index}", progress)
-            tables.append(_open(source, index, files, faults))
+            files = find(source, index)
+            tables.append(_open(source, index, files, faults) if files else Table(source, index, (), False, None))
         except DataError as error:
             faults.append(str(error))
     kinds = {table.customer_type: table.source for table in reversed(tables) if table.customer_type}
