@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import polars as pl
@@ -44,6 +44,13 @@ def save_array(path: Path, array: np.ndarray) -> None:
     with _open(path, array.dtype, array.shape) as file:
         for start in range(0, len(array), SAVE_ROWS):
             file.write(np.ascontiguousarray(array[start : start + SAVE_ROWS]).tobytes())
+
+
+def append_rows(path: Path, kind: np.dtype[Any], shape: tuple[int, ...], pieces: Iterable[np.ndarray]) -> None:
+    """Write a .npy file of this shape from pieces that come in order."""
+    with _open(path, kind, shape) as file:
+        for piece in pieces:
+            file.write(np.ascontiguousarray(piece).tobytes())
 
 
 def _open(path: Path, kind: np.dtype[np.generic], shape: tuple[int, ...]) -> BinaryIO:

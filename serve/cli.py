@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from serve.commands import audiences, data, keys, line, objections, publications, saved, segments, service, use
+from serve.commands import audiences, data, forget, keys, line, objections, publications, saved, segments, service, use
 from serve.commands.shared import Group
 
 app = typer.Typer(
@@ -52,7 +52,7 @@ def kinfolk(
     set_threads(threads)
 
 
-for commands in (line, data, audiences, saved, segments, use, publications, objections, keys, service):
+for commands in (line, data, audiences, saved, segments, use, publications, objections, forget, keys, service):
     commands.register(app)
 
 
