@@ -159,18 +159,27 @@ class Layered:
         return out
 
 
-def layers_of(folder: Path, kind: str, version: int, key: str, *, deep: bool) -> tuple[Path, ...]:
+def folders_of(folder: Path, beside: Path | None = None) -> tuple[Path, ...]:
     """Folders of the layers that the log at `folder` stands on, the oldest first, itself last; of a plain log itself.
 
-    Every one is verified like the log itself. Raises ArtifactError naming the file that is missing or damaged.
+    They are looked for in the folder `beside`, the log's parent where it is left out.
+    Raises ValueError, KeyError or OSError where `layers.json` is none. Nothing is verified.
     """
     if not (folder / LAYERS).is_file():
         return (folder,)
     keys = json.loads((folder / LAYERS).read_text(encoding="utf-8"))["layers"]
-    folders = tuple(folder if own == key else folder.parent / own for own in keys)
+    return (*((beside or folder.parent) / key for key in keys[:-1]), folder)
+
+
+def verified_folders(
+    folder: Path, kind: str, version: int, *, deep: bool, beside: Path | None = None
+) -> tuple[Path, ...]:
+    """The same, every layer below verified as the log itself is.
+
+    Raises ArtifactError naming the file that is missing or damaged.
+    """
+    folders = folders_of(folder, beside)
     for below in folders[:-1]:
         if verify(below, kind, version, deep=deep).key != below.name:
             raise ValueError(f"{below} holds another log than its name says")
-    if not folders or folders[-1] != folder:
-        raise ValueError(f"{LAYERS} does not end with the log itself")
     return folders

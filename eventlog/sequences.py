@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from configs.errors import ArtifactError
-from eventlog.layers import RUN_ARRAYS, Extents, Layered, Runs, layers_of
+from eventlog.layers import RUN_ARRAYS, Extents, Layered, Runs, verified_folders
 from store.artifact import Manifest, verify
 
 KIND, VERSION = "eventlog", 2
@@ -23,6 +23,11 @@ HOUR, DAY = 3600 * SECOND, 86_400 * SECOND
 ABSENT, OTHER = 0, 1
 """Codes of a value that is not there, and of a value outside the dictionary; code 2 + i is the i-th value."""
 CUSTOMERS, SCHEMA, QUARANTINE, REPORT = "customers.parquet", "schema.json", "quarantine.parquet", "report.json"
+
+
+def ids_name(source: int | str) -> str:
+    """File of the event ids of a source, by its place in the recipe: uint64 [k, 2], see `eventlog.event_ids`."""
+    return f"ids-{source}.npy"
 
 
 @dataclass(frozen=True)
@@ -133,8 +138,10 @@ class EventLog:
         return int(self.time[self.offsets[1:] - 1].max())
 
     @classmethod
-    def load(cls, folder: Path, *, deep: bool = True) -> "EventLog":
+    def load(cls, folder: Path, *, deep: bool = True, beside: Path | None = None) -> "EventLog":
         """Open the log at `folder`; `deep` checks the SHA-256 of every file first, those of all layers included.
+
+        The layers below stand in the folder `beside`, which is the log's own parent where it is left out.
 
         Raises ArtifactError naming the file that is missing, truncated, changed or too new.
         """
@@ -143,7 +150,7 @@ class EventLog:
             schema = Schema.from_json(json.loads((folder / SCHEMA).read_text(encoding="utf-8")))
             customers = pl.read_parquet(folder / CUSTOMERS)["customer"]
             offsets = load_array(folder / "offsets.npy")
-            folders = layers_of(folder, KIND, VERSION, manifest.key, deep=deep)
+            folders = verified_folders(folder, KIND, VERSION, deep=deep, beside=beside)
             columns = _columns(folders)
         except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
             raise ArtifactError(f"{folder}: cannot be read as a prepared log ({error}); prepare it again") from None
