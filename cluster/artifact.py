@@ -34,7 +34,7 @@ from cluster.registry import Registry
 from cluster.stability import word
 from cluster.state import read_events, read_facts, read_registry, write_state
 from configs.errors import ArtifactError
-from store.artifact import Manifest, create, verify
+from store.artifact import ArtifactWriter, Manifest, create, verify
 
 KIND, VERSION = "segments", 2
 MEMBERS, PROFILES, PICTURE, PAGE = "members.arrow", "profiles.json", "map.png", "map.html"
@@ -189,29 +189,38 @@ def write_segments(
     Raises StorageError on a full disk.
     """
     members = registry.members
-    unassigned = int((members.labels < 0).sum())
-    n, names = len(members.labels), [profile.name for profile in profiles]
-    title = f"{n:,} customers, {len(profiles)} segment{'' if len(profiles) == 1 else 's'}, {unassigned / n:.0%} in none"
+    n, unassigned = len(members.labels), int((members.labels < 0).sum())
     with create(folder, KIND, VERSION, key) as writer:
-        place = (members.positions[:, 0], members.positions[:, 1])
-        rest = (members.second, members.second_strength, members.part)
-        table = pa.table(
-            dict(zip(COLUMNS, map(pa.array, (members.labels, members.strength, *place, *rest)), strict=True))
-        )
-        with pa.OSFile(str(writer.path(MEMBERS)), "wb") as sink, pa.ipc.new_file(sink, table.schema) as file:
-            file.write_table(table)
+        write_members(writer.path(MEMBERS), members, COLUMNS)
         write_state(writer, registry, lineage)
-        writer.write_json(PROFILES, [asdict(profile) for profile in profiles])
-        ids = [profile.id for profile in profiles]
-        draw(writer.path(PICTURE), members.positions, members.labels, names, title, ids)
-        notes = [f"{p.size:,} customers ({p.share:.1%}), {p.standing}" for p in profiles]
-        write_page(writer.path(PAGE), members.positions, members.labels, names, notes, title, ids)
+        write_profiles(writer, members, profiles)
         writer.parents.update(parents)
         writer.counts.update(customers=n, segments=len(profiles), unassigned=unassigned)
         writer.figures.update(
             registry.figures, message=registry.message, unassigned_share=unassigned / n, **(figures or {})
         )
     return Segments.load(folder, deep=False)
+
+
+def write_members(path: Path, members: Membership, columns: Sequence[str]) -> None:
+    """Write everybody's place in the segments; `columns` are those of the format."""
+    place = (members.positions[:, 0], members.positions[:, 1])
+    rest = (members.second, members.second_strength, members.part)
+    told = dict(zip(COLUMNS, map(pa.array, (members.labels, members.strength, *place, *rest)), strict=True))
+    table = pa.table({name: told[name] for name in columns})
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as file:
+        file.write_table(table)
+
+
+def write_profiles(writer: ArtifactWriter, members: Membership, profiles: Sequence[SegmentProfile]) -> None:
+    """Write what is known of the segments, and the map as picture and page."""
+    n, unassigned = len(members.labels), int((members.labels < 0).sum())
+    names, ids = [profile.name for profile in profiles], [profile.id for profile in profiles]
+    title = f"{n:,} customers, {len(profiles)} segment{'' if len(profiles) == 1 else 's'}, {unassigned / n:.0%} in none"
+    writer.write_json(PROFILES, [asdict(profile) for profile in profiles])
+    draw(writer.path(PICTURE), members.positions, members.labels, names, title, ids)
+    notes = [f"{p.size:,} customers ({p.share:.1%}), {p.standing}" for p in profiles]
+    write_page(writer.path(PAGE), members.positions, members.labels, names, notes, title, ids)
 
 
 def _members(folder: Path, manifest: Manifest) -> Membership:
@@ -237,19 +246,24 @@ def _members(folder: Path, manifest: Manifest) -> Membership:
     )
 
 
+def profiles_of(told: Sequence[Mapping[str, Any]]) -> tuple[SegmentProfile, ...]:
+    """Profiles from their JSON values."""
+    return tuple(
+        SegmentProfile(
+            **{
+                **fields,
+                "drivers": tuple(Driver(**driver) for driver in fields["drivers"]),
+                "typical": tuple(fields["typical"]),
+                "definition": Definition.of(fields["definition"]) if fields.get("definition") else None,
+                "parts": tuple(PartProfile(**part) for part in fields.get("parts", ())),
+            }
+        )
+        for fields in told
+    )
+
+
 def _profiles(path: Path) -> tuple[SegmentProfile, ...]:
     try:
-        return tuple(
-            SegmentProfile(
-                **{
-                    **fields,
-                    "drivers": tuple(Driver(**driver) for driver in fields["drivers"]),
-                    "typical": tuple(fields["typical"]),
-                    "definition": Definition.of(fields["definition"]) if fields.get("definition") else None,
-                    "parts": tuple(PartProfile(**part) for part in fields.get("parts", ())),
-                }
-            )
-            for fields in json.loads(path.read_text(encoding="utf-8"))
-        )
+        return profiles_of(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path}: not a readable list of segments ({error}); rebuild the segments") from None

@@ -23,6 +23,8 @@ AMOUNTS = {
     "max": "largest {}",
     "median": "typical {}",
 }
+TOP, TOP_AMOUNTS = 120, 24
+"""Values of a field that have a share of the events, and a share of the amount."""
 LARGE_BYTES = 1 << 29
 """A larger result is held in a file, not in memory."""
 CHUNK_TABLE = 1 << 26
@@ -55,7 +57,7 @@ class Behaviour:
 
 
 @dataclass(frozen=True)
-class _Chunk:
+class Chunk:
     """The events of a run of customers."""
 
     starts: np.ndarray
@@ -68,18 +70,18 @@ class _Chunk:
     values: np.ndarray
 
 
-def behaviour(log: EventLog, top: int = 120, top_amounts: int = 24) -> Behaviour:
+def behaviour(log: EventLog, top: int = TOP, top_amounts: int = TOP_AMOUNTS) -> Behaviour:
     """Hand-made aggregates of every customer: activity, rhythm, amounts, and shares of the `top` values of each field.
 
     Of the first numeric field, shares of its total (of absolute amounts) by the `top_amounts` most frequent values of
     each categorical field are added. Memory beside the result is bounded, whatever the number of events.
     """
     features = describe(log, top, top_amounts)
-    matrix = _room(log.n_customers, len(features))
+    matrix = room(log.n_customers, len(features))
     for first, last in _chunks(log, len(features)):
         start, stop = int(log.offsets[first]), int(log.offsets[last])
         counts = np.diff(log.offsets[first : last + 1])
-        chunk = _Chunk(
+        chunk = Chunk(
             starts=log.offsets[first:last] - start,
             counts=counts,
             row=np.repeat(np.arange(last - first), counts),
@@ -88,13 +90,13 @@ def behaviour(log: EventLog, top: int = 120, top_amounts: int = 24) -> Behaviour
             values=log.values[start:stop],
         )
         at = 0
-        for block in _blocks(log, chunk, top, top_amounts):
+        for block in blocks(log, chunk, top, top_amounts):
             matrix[first:last, at : at + block.shape[1]] = block
             at += block.shape[1]
     return Behaviour(features, matrix)
 
 
-def _room(n: int, f: int) -> np.ndarray:
+def room(n: int, f: int) -> np.ndarray:
     """An empty float32 [n, f]; a large one lies in a file that is gone when the array is."""
     if n * f * 4 <= LARGE_BYTES:
         return np.empty((n, f), np.float32)
@@ -152,7 +154,7 @@ def _chunks(log: EventLog, width: int) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def _blocks(log: EventLog, chunk: _Chunk, top: int, top_amounts: int) -> Iterator[np.ndarray]:
+def blocks(log: EventLog, chunk: Chunk, top: int, top_amounts: int) -> Iterator[np.ndarray]:
     """Columns of a chunk, [m, some features] each, in the order of `describe`."""
     yield _activity(chunk, log.end)
     for i in range(len(log.schema.numeric)):
@@ -170,7 +172,7 @@ def _blocks(log: EventLog, chunk: _Chunk, top: int, top_amounts: int) -> Iterato
             yield _shares(chunk, _ranked(codes, kept), kept, amount)
 
 
-def _activity(chunk: _Chunk, end: int) -> np.ndarray:
+def _activity(chunk: Chunk, end: int) -> np.ndarray:
     first, last = chunk.time[chunk.starts], chunk.time[chunk.starts + chunk.counts - 1]
     day = chunk.time // DAY
     new_day = np.ones(len(day), bool)
@@ -190,7 +192,7 @@ def _activity(chunk: _Chunk, end: int) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def _amounts(chunk: _Chunk, values: np.ndarray) -> np.ndarray:
+def _amounts(chunk: Chunk, values: np.ndarray) -> np.ndarray:
     """sum, mean, std, min, max and median of a numeric field over the events that have it; 0 where none has."""
     there = ~np.isnan(values)
     number = np.add.reduceat(there.astype(np.int64), chunk.starts)
@@ -206,7 +208,7 @@ def _amounts(chunk: _Chunk, values: np.ndarray) -> np.ndarray:
     return out
 
 
-def _median(chunk: _Chunk, values: np.ndarray, number: np.ndarray) -> np.ndarray:
+def _median(chunk: Chunk, values: np.ndarray, number: np.ndarray) -> np.ndarray:
     """float64 [m] medians; `number` values of each customer are there, the others are NaN."""
     # a float32's bits in an order that sorts like the numbers, NaN last
     bits = values.astype(np.float32).view(np.int32).astype(np.int64)
@@ -224,7 +226,7 @@ def _ranked(codes: np.ndarray, kept: int) -> np.ndarray:
     return np.where((codes > OTHER) & (codes < kept + 2), codes - 2, -1)
 
 
-def _shares(chunk: _Chunk, places: np.ndarray, width: int, weights: np.ndarray | None = None) -> np.ndarray:
+def _shares(chunk: Chunk, places: np.ndarray, width: int, weights: np.ndarray | None = None) -> np.ndarray:
     """[m, width] share of each customer's events (or weight) at each place; -1 counts in the whole only."""
     m = len(chunk.starts)
     if not width:
@@ -236,7 +238,7 @@ def _shares(chunk: _Chunk, places: np.ndarray, width: int, weights: np.ndarray |
     return np.asarray(parts / np.where(whole > 0, whole, 1)[:, None])
 
 
-def _distinct(chunk: _Chunk, codes: np.ndarray, size: int) -> np.ndarray:
+def _distinct(chunk: Chunk, codes: np.ndarray, size: int) -> np.ndarray:
     """[m, 1] number of different values per customer; all values outside the dictionary count as one."""
     m, pairs = len(chunk.starts), chunk.row * size + codes
     if m * size <= CHUNK_TABLE:

@@ -1,17 +1,18 @@
-"""What the stage writes: the sequence store with its dictionaries (format 1), and the behaviour matrix (format 1)."""
+"""What the stage writes: the sequence store with its dictionaries (format 2), and the behaviour matrix (format 1)."""
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import polars as pl
 
 from configs.errors import ArtifactError
 from eventlog.aggregates import Behaviour, Feature
-from eventlog.sequences import CUSTOMERS, SCHEMA, load_array
+from eventlog.scan import Scan
+from eventlog.sequences import CUSTOMERS, SCHEMA, Schema, ids_name, load_array
 from eventlog.spool import Tally
 from store.artifact import ArtifactWriter, create, verify
 
@@ -22,10 +23,20 @@ MATRIX, FEATURES = "matrix.npy", "features.json"
 
 def write_log(writer: ArtifactWriter, tally: Tally, batches: Iterable[np.ndarray]) -> None:
     """Write customers, schema and the flat arrays from records that come sorted by customer and time."""
-    pl.DataFrame({"customer": tally.customers}).write_parquet(writer.path(CUSTOMERS), statistics=False)
-    writer.write_json(SCHEMA, tally.schema.to_json())
-    save_array(writer.path("offsets.npy"), np.concatenate([[0], np.cumsum(tally.counts)]).astype(np.int64))
-    events, c, v = int(tally.counts.sum()), len(tally.schema.categorical), len(tally.schema.numeric)
+    write_head(writer, tally.customers, tally.schema, tally.counts)
+    write_events(writer, tally.schema, int(tally.counts.sum()), batches)
+
+
+def write_head(writer: ArtifactWriter, customers: pl.Series, schema: Schema, counts: np.ndarray) -> None:
+    """Write customers, schema and the offsets that `counts` int64 [n] events a customer make."""
+    pl.DataFrame({"customer": customers}).write_parquet(writer.path(CUSTOMERS), statistics=False)
+    writer.write_json(SCHEMA, schema.to_json())
+    save_array(writer.path("offsets.npy"), np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+
+
+def write_events(writer: ArtifactWriter, schema: Schema, events: int, batches: Iterable[np.ndarray]) -> None:
+    """Write codes, values and time of `events` records."""
+    c, v = len(schema.categorical), len(schema.numeric)
     columns = {"codes": (np.uint16, (events, c)), "values": (np.float32, (events, v)), "time": (np.int64, (events,))}
     files: dict[str, BinaryIO] = {}
     try:
@@ -39,11 +50,34 @@ def write_log(writer: ArtifactWriter, tally: Tally, batches: Iterable[np.ndarray
             file.close()
 
 
+def write_ids(writer: ArtifactWriter, found: Scan) -> None:
+    """Write the event ids that each source adds, sorted, where it has any."""
+    for source in found.sources:
+        if source.ids is None:
+            continue
+        count, batches = source.ids.fresh()
+        write_rows(writer.path(ids_name(source.table.index)), np.dtype(np.uint64), (count, 2), batches)
+
+
+def write_rows(path: Path, kind: np.dtype[Any], shape: tuple[int, ...], batches: Iterable[np.ndarray]) -> None:
+    """Write a .npy file of `shape` from batches of rows."""
+    with _open(path, kind, shape) as file:
+        for batch in batches:
+            file.write(np.ascontiguousarray(batch).tobytes())
+
+
 def save_array(path: Path, array: np.ndarray) -> None:
     """Write a .npy file; unlike np.save, a full disk is told as such."""
     with _open(path, array.dtype, array.shape) as file:
         for start in range(0, len(array), SAVE_ROWS):
             file.write(np.ascontiguousarray(array[start : start + SAVE_ROWS]).tobytes())
+
+
+def append_rows(path: Path, kind: np.dtype[Any], shape: tuple[int, ...], pieces: Iterable[np.ndarray]) -> None:
+    """Write a .npy file of this shape from pieces that come in order."""
+    with _open(path, kind, shape) as file:
+        for piece in pieces:
+            file.write(np.ascontiguousarray(piece).tobytes())
 
 
 def _open(path: Path, kind: np.dtype[np.generic], shape: tuple[int, ...]) -> BinaryIO:

@@ -2,5 +2,6 @@
 
 from eventlog.aggregates import Behaviour, Feature, behaviour
 from eventlog.artifact import load_behaviour, write_behaviour
+from eventlog.behaviour_refresh import refreshed
 
-__all__ = ["Behaviour", "Feature", "behaviour", "load_behaviour", "write_behaviour"]
+__all__ = ["Behaviour", "Feature", "behaviour", "load_behaviour", "refreshed", "write_behaviour"]

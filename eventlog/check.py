@@ -1,5 +1,6 @@
 """The rules that a row must keep, applied to a chunk at once; a row that breaks several gets the first reason."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,10 @@ REASONS = {
 CODE = {reason: code for code, reason in enumerate(REASONS, start=1)}
 AFTER_UNTIL = 255
 """Not a fault: the row lies after the recipe's `until` and is not read."""
+READ_BEFORE = 254
+"""Not a fault: an earlier night read the row."""
+ERASED = 253
+"""Not a fault: the row is of a customer who was erased."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Checked:
     """A chunk's columns in the log's types, and what is wrong with each row."""
 
     reasons: np.ndarray
-    """uint8 [rows]: 0 kept, AFTER_UNTIL not read, else a code of REASONS."""
+    """uint8 [rows]: 0 kept; AFTER_UNTIL, READ_BEFORE and ERASED not judged; else a code of REASONS."""
     blamed: dict[int, np.ndarray]
     """Code of a reason about numbers -> int64 [rows with it], which numeric column is to blame."""
     customer: pa.DictionaryArray
@@ -40,7 +45,11 @@ class Checked:
     numeric: tuple[np.ndarray, ...]
 
 
-def check_chunk(source: Source, chunk: Chunk, now: int, until: int | None) -> Checked:
+Spare = Callable[[Chunk, pa.DictionaryArray, np.ndarray, np.ndarray], np.ndarray]
+"""A chunk, its customers, times and where there is no time -> uint8 [rows] codes of rows that are not to be judged."""
+
+
+def check_chunk(source: Source, chunk: Chunk, now: int, until: int | None, spare: Spare | None = None) -> Checked:
     """Apply every rule that one row alone can break; `now` and `until` in microseconds since 1970 UTC."""
     table = chunk.table
     reasons = np.zeros(table.num_rows, np.uint8)
@@ -50,6 +59,8 @@ def check_chunk(source: Source, chunk: Chunk, now: int, until: int | None) -> Ch
     time_missing = missing(column)
     if until is not None:
         reasons[(time >= until) & ~no_time & ~time_missing] = AFTER_UNTIL
+    if spare is not None:
+        np.copyto(reasons, spare(chunk, customer, time, no_time | time_missing), where=reasons == 0)
     _blame(reasons, nulls(customer), "missing_customer")
     _blame(reasons, time_missing, "missing_time")
     _blame(reasons, no_time, "unparsable_time")

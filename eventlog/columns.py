@@ -1,6 +1,7 @@
 """Columns of a source brought to the few types that the sequence store knows, without a Python loop over rows."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_TIME, LAST_TIME = -62_135_596_800_000_000, 253_402_300_799_999_999
 """Years 1 to 9999 in microseconds since 1970."""
 UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 1}

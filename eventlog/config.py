@@ -39,7 +39,10 @@ class Source(Config):
     path: Name | None = None
     """A Parquet or CSV file, or a glob of them; relative paths start at the recipe's folder."""
     query: Name | None = None
-    """A SQL query, in place of `path`; read through `url`."""
+    """A SQL query, in place of `path`; read through `url`. It may hold the bind parameter `:since`, as in `where at >=
+    :since`: the moment up to which the source was read, as ISO 8601 text in UTC such as 2026-01-31, and 0001-01-01 for
+    the first reading, so that a night asks for new rows only. Without it a night leaves out by itself what it knows.
+    With an `event_id`, rows that come late are found if the query reaches further back."""
     url: Name | None = None
     """SQLAlchemy URL of the database that `query` is put to, such as sqlite:///shop.db."""
     customer: Name = "customer_id"

@@ -1,19 +1,26 @@
-"""Duplicate events: the same event id twice within a source, found in bounded memory."""
+"""Duplicate events: the same event id twice within a source, found in bounded memory.
 
+Legend: e entries of a part, k ids.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 
-from eventlog.columns import flat, missing, whole
+from eventlog.columns import missing, whole
+from eventlog.event_ids import find, hashes
 from eventlog.read import Chunk
 from eventlog.tables import Table
 
-ENTRY = np.dtype([("low", "<u8"), ("high", "<u8"), ("place", "<i8")])
-"""An event id in 128 bits (a whole number itself, of a text two hashes) and its place among the source's kept rows."""
-SEEDS = (11, 97)
+ENTRY = np.dtype([("id", "<u8", (2,)), ("place", "<i8")])
+"""An event id (see `eventlog.event_ids`) and its place among the source's kept rows."""
+SAMPLED = 1 << 10
+"""One of so many ids is looked at to cut all of them into ranges."""
+RANGE_SAMPLES = 1 << 10
+"""Samples a range, so that about a million ids are merged at once."""
 
 
 @dataclass
@@ -29,20 +36,15 @@ class EventIds:
         """Collect the ids of a chunk's kept rows (indices into the chunk)."""
         assert self.table.source.event_id is not None
         column = whole(chunk.table[self.table.source.event_id]).take(pa.array(kept))
-        entries = np.zeros(len(kept), ENTRY)
-        if self.table.event_id_text:
-            text = pl.from_arrow(flat(column).cast(pa.string()))
-            assert isinstance(text, pl.Series)
-            entries["low"], entries["high"] = (text.hash(seed).to_numpy() for seed in SEEDS)
-        else:
-            numbers = flat(column).cast(pa.int64(), safe=False)
-            entries["low"] = numbers.fill_null(0).to_numpy().view(np.uint64)
-        entries["place"] = np.arange(self.rows, self.rows + len(kept))
+        there = ~missing(column)
+        entries = np.zeros(int(there.sum()), ENTRY)
+        entries["id"] = hashes(column.filter(pa.array(there)))
+        entries["place"] = self.rows + np.flatnonzero(there)
         self.rows += len(kept)
-        self._append(entries[~missing(column)])
+        self._append(entries)
 
     def _append(self, entries: np.ndarray) -> None:
-        part = (entries["low"] % np.uint64(self.parts)).astype(np.uint16)
+        part = (entries["id"][:, 0] % np.uint64(self.parts)).astype(np.uint16)
         order = np.argsort(part, kind="stable")
         ends = np.cumsum(np.bincount(part, minlength=self.parts)).tolist()
         for i, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
@@ -50,20 +52,44 @@ class EventIds:
                 with (self.folder / f"ids-{i:03d}").open("ab") as file:
                     file.write(np.take(entries, order[start:end]).tobytes())
 
-    def repeated(self) -> np.ndarray | None:
-        """bool [kept rows]: the row's id was there before; None where no id repeats."""
-        repeats = [_repeats(np.fromfile(path, ENTRY)) for path in sorted(self.folder.glob("ids-*"))]
-        places = np.concatenate([np.zeros(0, np.int64), *repeats])
-        if not len(places):
-            return None
-        dropped = np.zeros(self.rows, bool)
-        dropped[places] = True
-        return dropped
+    def repeated(self, known: Sequence[np.ndarray] = ()) -> tuple[np.ndarray, np.ndarray]:
+        """Places among the kept rows whose id an earlier row has, and places whose id is among `known` ones.
+
+        `known` are sorted ids uint64 [k, 2]. Neither kind is among `fresh` afterwards.
+        """
+        again, before = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for path in sorted(self.folder.glob("ids-*")):
+            entries = _sorted(np.fromfile(path, ENTRY))
+            same = np.zeros(len(entries), bool)
+            same[1:] = (entries["id"][1:] == entries["id"][:-1]).all(axis=1)
+            seen = np.zeros(len(entries), bool)
+            for ids in known:
+                seen |= find(ids, entries["id"])
+            again.append(entries["place"][same & ~seen])
+            before.append(entries["place"][seen])
+            path.with_name(f"fresh-{path.name}").write_bytes(entries["id"][~same & ~seen].tobytes())
+        return np.concatenate(again), np.concatenate(before)
+
+    def fresh(self) -> tuple[int, Iterator[np.ndarray]]:
+        """How many ids the source adds, and these in ascending order, uint64 [., 2] at a time; after `repeated`."""
+        paths = [path for path in sorted(self.folder.glob("fresh-*")) if path.stat().st_size]
+        parts = [np.memmap(path, np.uint64, mode="r").reshape(-1, 2) for path in paths]
+        return sum(len(part) for part in parts), merged_ids(parts)
 
 
-def _repeats(entries: np.ndarray) -> np.ndarray:
-    """Places of the entries whose id an earlier entry has."""
-    order = np.lexsort((entries["high"], entries["low"]))  # stable, so places stay ascending within an id
-    ordered = np.take(entries, order)
-    same = (ordered["low"][1:] == ordered["low"][:-1]) & (ordered["high"][1:] == ordered["high"][:-1])
-    return np.asarray(ordered["place"][1:][same])
+def _sorted(entries: np.ndarray) -> np.ndarray:
+    """Entries by id, equal ids by place: they come in the order of places, and the sort is stable."""
+    return np.take(entries, np.lexsort((entries["id"][:, 1], entries["id"][:, 0])))
+
+
+def merged_ids(parts: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """Ids of all parts, each sorted, in ascending order, uint64 [., 2] at a time."""
+    samples = np.sort(np.concatenate([np.zeros(0, np.uint64), *(part[::SAMPLED, 0] for part in parts)]))
+    cuts = np.unique(samples[RANGE_SAMPLES::RANGE_SAMPLES])
+    bounds = [np.array([0, *np.searchsorted(part[:, 0], cuts), len(part)]) for part in parts]
+    for i in range(len(cuts) + 1):
+        here = np.concatenate(
+            [np.zeros((0, 2), np.uint64), *(p[b[i] : b[i + 1]] for p, b in zip(parts, bounds, strict=True))]
+        )
+        if len(here):
+            yield np.take(here, np.lexsort((here[:, 1], here[:, 0])), axis=0)

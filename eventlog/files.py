@@ -27,6 +27,8 @@ class SourceFile:
     """Bytes when the file was found."""
     changed: int = 0
     """Time of the file's last change when it was found; only compared, never written."""
+    since: int | None = None
+    """Moment up to which an earlier night read it, microseconds since 1970 UTC; None of a new file."""
 
     def is_as_found(self) -> bool:
         """Whether the file is still what it was when it was found."""
@@ -39,8 +41,11 @@ def kind_of(path: Path) -> Literal["parquet", "csv"]:
     return "parquet" if path.suffix.lower() in (".parquet", ".pq") else "csv"
 
 
-def find_files(source: Source) -> list[SourceFile]:
-    """The files of `source.path` sorted by name. Raises DataError where there is none or one cannot be read."""
+def find_files(source: Source, *, read_before: bool = False) -> list[SourceFile]:
+    """The files of `source.path` sorted by name. Raises DataError where there is none or one cannot be read.
+
+    Of a source that was `read_before` none need be left, as long as their folder stands.
+    """
     assert source.path is not None
     pattern = Path(source.path)
     if pattern.is_file() or not any(sign in source.path for sign in WILDCARDS):
@@ -49,7 +54,9 @@ def find_files(source: Source) -> list[SourceFile]:
         found = [path for path in map(Path, glob.glob(source.path, recursive=True)) if path.is_file()]
         root = _fixed_part(pattern)
     labels = {path.relative_to(root).as_posix(): path for path in found if not path.name.startswith("_")}
-    if not labels or not found[0].is_file():
+    if not any(path.is_file() for path in labels.values()):
+        if read_before and root.is_dir() and not pattern.is_dir():
+            return []
         what = "is a folder; name its files, as in folder/*.parquet" if pattern.is_dir() else "there is no such file"
         raise DataError(f"source {source.name!r}: {source.path}: {what} (accepted: a Parquet or CSV file, or a glob)")
     files = [describe(labels[label], label) for label in sorted(labels)]

@@ -77,6 +77,17 @@ def _ranks(ids: pa.Array, customers: pl.Series) -> np.ndarray:
     return customers.search_sorted(series.cast(customers.dtype, strict=False)).to_numpy().astype(np.int32)
 
 
+def first_times(blocks: list[Block], tally: Tally) -> np.ndarray:
+    """int64 [customers]: time of each customer's first event in the blocks."""
+    first = np.full(len(tally.customers), np.iinfo(np.int64).max)
+    for block in blocks:
+        batch = block.read()
+        customer = batch.column("customer")
+        ranks = _ranks(customer.dictionary, tally.customers)[customer.indices.to_numpy()]
+        np.minimum.at(first, ranks, batch.column("time").to_numpy())
+    return first
+
+
 def _codes(values: pa.Array, dictionary: tuple[str, ...]) -> np.ndarray:
     """uint16 [values + 1]: code of each value of a block's dictionary; the last one is ABSENT, for no value."""
     found = pc.index_in(values, value_set=pa.array(dictionary, pa.string()))

@@ -1,5 +1,6 @@
 """A query's answer, fetched in batches to Parquet files, so that it is read like any other source."""
 
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,18 @@ import sqlalchemy as sa
 
 from configs.errors import DataError
 from configs.progress import Progress
+from eventlog.columns import EPOCH
 from eventlog.config import Source
 from eventlog.files import SourceFile, describe
 
 ROWS = 100_000
 
 
-def fetch(source: Source, folder: Path, progress: Progress) -> list[SourceFile]:
+def fetch(source: Source, folder: Path, progress: Progress, since: int | None = None) -> list[SourceFile]:
     """Run the query and keep its answer under `folder`. Raises DataError with the database's own words.
 
+    A query with the bind parameter `:since` is given the moment up to which the source was read (`since`,
+    microseconds since 1970 UTC), so that the database itself leaves out what is known.
     Each batch keeps the types that its values have, since a database such as SQLite has none that bind.
     """
     assert source.query is not None
@@ -30,7 +34,7 @@ def fetch(source: Source, folder: Path, progress: Progress) -> list[SourceFile]:
         _refuse_missing_file(source, engine.url)
         try:
             with progress.task(f"Fetching {source.name}", None) as advance, engine.connect() as connection:
-                answer = connection.execution_options(stream_results=True).execute(sa.text(source.query))
+                answer = connection.execution_options(stream_results=True).execute(*_statement(source.query, since))
                 names = list(answer.keys())
                 rows: Any = answer.fetchmany(ROWS)
                 while rows or not files:
@@ -45,6 +49,24 @@ def fetch(source: Source, folder: Path, progress: Progress) -> list[SourceFile]:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise DataError(f"source {source.name!r}: the query cannot be run: {reason}") from None
     return files
+
+
+def _statement(query: str, since: int | None) -> tuple[sa.TextClause, dict[str, str]]:
+    """The query, and what its bind parameter is given."""
+    text = sa.text(query)
+    return text, {"since": since_text(since)} if "since" in text.compile().params else {}
+
+
+def since_text(since: int | None) -> str:
+    """A moment as ISO 8601 text in UTC, as databases write it: a date alone for midnight, a blank before the time.
+
+    So it also compares rightly where times are kept as text, with a blank or a T between date and time.
+    """
+    if since is None:
+        return "0001-01-01"
+    found = EPOCH + timedelta(microseconds=since)
+    midnight = found == found.replace(hour=0, minute=0, second=0, microsecond=0)
+    return found.strftime("%Y-%m-%d") if midnight else found.replace(tzinfo=None).isoformat(" ")
 
 
 def _refuse_missing_file(source: Source, url: sa.URL) -> None:

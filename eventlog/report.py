@@ -1,12 +1,11 @@
 """What is right and wrong with the events: the answer of `kinfolk data check`, also kept beside every prepared log."""
 
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from eventlog.check import REASONS
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from eventlog.columns import EPOCH
 
 
 @dataclass(frozen=True)
@@ -101,6 +100,16 @@ class CheckReport:
 def moment(micros: int | None) -> str | None:
     """Microseconds since 1970 UTC as ISO 8601 text."""
     return None if micros is None else (EPOCH + timedelta(microseconds=micros)).isoformat()
+
+
+def earliest(*moments: str | None) -> str | None:
+    """The earliest of some moments as `moment` writes them; None where there is none."""
+    return min((m for m in moments if m is not None), key=datetime.fromisoformat, default=None)
+
+
+def latest(*moments: str | None) -> str | None:
+    """The latest of some moments as `moment` writes them; None where there is none."""
+    return max((m for m in moments if m is not None), key=datetime.fromisoformat, default=None)
 
 
 def source_rows(report: CheckReport) -> list[dict[str, str]]:

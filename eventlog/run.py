@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from configs.errors import ArtifactError, DataError, storage_errors
 from configs.progress import SILENT, Advance, Progress
-from eventlog.artifact import write_log
+from eventlog.artifact import write_ids, write_log
 from eventlog.config import EventLogConfig
 from eventlog.identical import IdenticalCounter
 from eventlog.order import sort_events
@@ -23,7 +24,8 @@ from eventlog.sequences import KIND, QUARANTINE, REPORT, VERSION, EventLog
 from eventlog.spool import Tally, tally
 from eventlog.summary import summarise
 from eventlog.tables import Table, open_tables
-from store.artifact import create, is_complete, key_of, read_manifest, sha256
+from eventlog.watermark import FILES, Prints, first_reading
+from store.artifact import ArtifactWriter, create, is_complete, key_of, read_manifest, sha256
 from store.workspace import Workspace
 
 
@@ -44,9 +46,10 @@ def run(
     """
     moment = micros((now or datetime.now(UTC)).timestamp())
     workspace.eventlogs.mkdir(parents=True, exist_ok=True)
-    with _spool(workspace.eventlogs) as folder:
+    with spool_folder(workspace.eventlogs) as folder:
         tables = open_tables(config, folder, progress)
-        sources_key = _sources_key(config, tables, progress)
+        prints = fingerprints(tables, progress)
+        sources_key = _sources_key(config, tables, prints)
         found = _finished(workspace, sources_key, moment)
         if found is not None:
             return EventLog.load(found, deep=False)
@@ -54,7 +57,10 @@ def run(
         if read.report.faults:
             raise DataError("\n".join(read.report.faults))
         key = key_of(sources_key, read.scan.future_from)
-        _write(config, read, workspace.eventlogs / key, key, sources_key, folder, progress)
+        with create(workspace.eventlogs / key, KIND, VERSION, key) as writer:
+            _write(writer, config, read, folder, progress)
+            _write_watermark(writer, config, read.scan, prints)
+            writer.figures.update(sources_key=sources_key)
     return EventLog.load(workspace.eventlogs / key, deep=False)
 
 
@@ -87,50 +93,71 @@ def _sorted(
 
 def _read(config: EventLogConfig, tables: tuple[Table, ...], folder: Path, now: int, progress: Progress) -> _Read:
     found = scan(config, tables, folder, now, progress)
-    moved = [file for table in tables for file in table.files if not file.is_as_found()]
-    if moved:
-        raise DataError(f"{moved[0].path}: changed while it was read; start again once nobody writes to it")
+    refuse_moved(tables)
     with progress.task("Counting customers and values", None):
         counted = tally(config, found.blocks)
     return _Read(found, counted, summarise(config, found, counted, 0))
 
 
-def _write(
-    config: EventLogConfig, read: _Read, target: Path, key: str, sources_key: str, folder: Path, progress: Progress
-) -> None:
-    with create(target, KIND, VERSION, key) as writer:
-        with progress.task("Sorting events", 2 * read.report.kept) as advance:
-            identical = IdenticalCounter()
-            write_log(writer, read.tally, _sorted(config, read, folder, advance, identical))
-        report = summarise(config, read.scan, read.tally, identical.finish())
-        writer.write_json(REPORT, report.to_json())
-        shutil.copyfile(read.scan.quarantine, writer.path(QUARANTINE))
-        writer.counts.update(
-            customers=report.customers, events=report.kept, read=report.read, quarantined=report.quarantined
-        )
-        writer.counts.update(after_until=report.after_until, one_event_customers=report.one_event_customers)
-        writer.figures.update(sources_key=sources_key, first=report.first, last=report.last)
-        writer.figures.update(future_from=read.scan.future_from, last_micros=_last(read.scan))
+def refuse_moved(tables: tuple[Table, ...]) -> None:
+    """Raise DataError where a file is no longer what it was when it was found."""
+    moved = [file for table in tables for file in table.files if not file.is_as_found()]
+    if moved:
+        raise DataError(f"{moved[0].path}: changed while it was read; start again once nobody writes to it")
+
+
+def _write(writer: ArtifactWriter, config: EventLogConfig, read: _Read, folder: Path, progress: Progress) -> None:
+    with progress.task("Sorting events", 2 * read.report.kept) as advance:
+        identical = IdenticalCounter()
+        write_log(writer, read.tally, _sorted(config, read, folder, advance, identical))
+    report = summarise(config, read.scan, read.tally, identical.finish())
+    writer.write_json(REPORT, report.to_json())
+    shutil.copyfile(read.scan.quarantine, writer.path(QUARANTINE))
+    writer.counts.update(
+        customers=report.customers, events=report.kept, read=report.read, quarantined=report.quarantined
+    )
+    writer.counts.update(after_until=report.after_until, one_event_customers=report.one_event_customers)
+    writer.figures.update(first=report.first, last=report.last)
+    writer.figures.update(future_from=read.scan.future_from, last_micros=_last(read.scan))
+
+
+def _write_watermark(writer: ArtifactWriter, config: EventLogConfig, found: Scan, prints: Prints) -> None:
+    """What was read, so that a night reads what is new."""
+    until = None if config.until is None else micros(config.until.timestamp())
+    writer.write_json(FILES, first_reading(found, prints, until).to_json())
+    write_ids(writer, found)
 
 
 def _last(found: Scan) -> int:
     return max(source.last for source in found.sources if source.last is not None)
 
 
-def _sources_key(config: EventLogConfig, tables: tuple[Table, ...], progress: Progress) -> str:
-    """Key of the settings and of every source's bytes, wherever the files stand."""
-    settings = config.model_dump(
-        mode="json", exclude={"memory_mb": True, "sources": {"__all__": {"path", "url", "query"}}}
-    )
+def fingerprints(tables: tuple[Table, ...], progress: Progress) -> Prints:
+    """SHA-256 of every source's files."""
     files = [file for table in tables for file in table.files]
     with progress.task("Fingerprinting sources", sum(file.size for file in files)) as advance:
-        prints: list[list[list[str]]] = []
+        prints: list[tuple[str, ...]] = []
         for table in tables:
-            prints.append([])
+            sums = []
             for file in table.files:
-                prints[-1].append([file.label, sha256(file.path)])
+                sums.append(sha256(file.path))
                 advance(file.size)
-    return key_of(KIND, VERSION, settings, prints)
+            prints.append(tuple(sums))
+    return tuple(prints)
+
+
+def settings_of(config: EventLogConfig) -> dict[str, Any]:
+    """What of the settings the bytes of a log depend on, wherever its sources stand."""
+    return config.model_dump(mode="json", exclude={"memory_mb": True, "sources": {"__all__": {"path", "url", "query"}}})
+
+
+def _sources_key(config: EventLogConfig, tables: tuple[Table, ...], prints: Prints) -> str:
+    """Key of the settings and of every source's bytes, wherever the files stand."""
+    labelled = [
+        [[file.label, checksum] for file, checksum in zip(table.files, sums, strict=True)]
+        for table, sums in zip(tables, prints, strict=True)
+    ]
+    return key_of(KIND, VERSION, settings_of(config), labelled)
 
 
 def _finished(workspace: Workspace, sources_key: str, now: int) -> Path | None:
@@ -150,7 +177,7 @@ def _finished(workspace: Workspace, sources_key: str, now: int) -> Path | None:
 
 
 @contextmanager
-def _spool(eventlogs: Path) -> Iterator[Path]:
+def spool_folder(eventlogs: Path) -> Iterator[Path]:
     """A folder for what is needed on the way; what a killed run left is swept first."""
     folder = eventlogs / ".spool"
     with storage_errors(folder):

@@ -1,21 +1,34 @@
 """One reading of all sources: rows checked, the bad ones put aside, the good ones spooled in reading order."""
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from configs.progress import Advance, Progress
-from eventlog.check import AFTER_UNTIL, CODE, Checked, check_chunk
+from eventlog.check import AFTER_UNTIL, CODE, ERASED, READ_BEFORE, Checked, check_chunk
 from eventlog.config import EventLogConfig
 from eventlog.duplicates import EventIds
+from eventlog.earlier import Earlier, drop_old_faults
 from eventlog.quarantine import Quarantine
-from eventlog.read import read_chunks
+from eventlog.read import Chunk, read_chunks
 from eventlog.spool import Block, write_block
 from eventlog.tables import Table
 
 BLOCK_ROWS = 1 << 19
+
+
+@dataclass
+class FileCounts:
+    """What the reading of one file found."""
+
+    rows: int = 0
+    """All of its data rows."""
+    pending: int = 0
+    """Rows after `until`."""
 
 
 @dataclass
@@ -24,18 +37,24 @@ class SourceCounts:
 
     table: Table
     rows: int = 0
-    """All rows of the source, also those after `until`."""
+    """All rows of the source but those that an earlier night read, also those after `until`."""
     after_until: int = 0
+    erased: int = 0
+    """Rows of customers who were erased."""
     reasons: Counter[str] = field(default_factory=Counter)
     first: int | None = None
     last: int | None = None
     present: Counter[str] = field(default_factory=Counter)
     """Field -> kept rows that have a value."""
+    files: dict[str, FileCounts] = field(default_factory=dict)
+    """By label."""
+    ids: EventIds | None = None
+    """Where the source has event ids."""
 
     @property
     def read(self) -> int:
         """Rows that were read and judged."""
-        return self.rows - self.after_until
+        return self.rows - self.after_until - self.erased
 
     @property
     def quarantined(self) -> int:
@@ -58,6 +77,8 @@ class Scan:
     examples: dict[tuple[str, str], str]
     future_from: int | None = None
     """Time of the earliest event that lies in the future."""
+    erased: Any = field(default_factory=hashlib.sha256)
+    """Hash of which rows are of erased customers."""
 
 
 def scan(
@@ -66,14 +87,17 @@ def scan(
     folder: Path,
     now: int,
     progress: Progress,
+    earlier: Earlier | None = None,
 ) -> Scan:
     """Read and check every row; blocks and quarantine are written to `folder`. `now` in microseconds since 1970.
+
+    `earlier` is what a night knows from those before it.
 
     Raises DataError where a file turns out to be damaged.
     """
     until = None if config.until is None else micros(config.until.timestamp())
     # a block is held as arrays several times over, beside what the sort will take
-    limits = _Limits(min(BLOCK_ROWS, max(config.memory_mb * 1024, 64)), now, until)
+    limits = _Limits(min(BLOCK_ROWS, max(config.memory_mb * 1024, 64)), now, until, earlier)
     path = folder / "quarantine.parquet"
     quarantine = Quarantine(path)
     result = Scan([], [], path, quarantine.examples)
@@ -92,6 +116,17 @@ class _Limits:
     """Rows of a block."""
     now: int
     until: int | None
+    earlier: Earlier | None
+
+    def judge(self, table: Table, chunk: Chunk) -> Checked:
+        """What is wrong with each row of a chunk."""
+        if self.earlier is None:
+            return check_chunk(table.source, chunk, self.now, self.until)
+        checked = check_chunk(table.source, chunk, self.now, self.until, self.earlier.spare)
+        since = self.earlier.since[table.index]
+        if since is not None:
+            drop_old_faults(checked, since)
+        return checked
 
 
 def _scan_table(
@@ -99,12 +134,19 @@ def _scan_table(
 ) -> None:
     counts = SourceCounts(table)
     result.sources.append(counts)
-    ids = _event_ids(table, folder)
-    start = len(result.blocks)
+    counts.ids = ids = _event_ids(table, folder)
+    start, rows = len(result.blocks), 0
     for chunk in read_chunks(table, limits.rows):
-        checked = check_chunk(table.source, chunk, limits.now, limits.until)
+        checked = limits.judge(table, chunk)
+        _count_files(counts, chunk, checked)
+        if limits.earlier is not None:
+            chunk.malformed, erased = limits.earlier.lines(table, chunk.malformed)
+            counts.erased += erased
+            counts.rows += erased
+            result.erased.update(b"%d," % erased if erased else b"")
         _count(counts, checked, len(chunk.malformed))
-        _note_future(result, checked)
+        _note(result, checked, rows)
+        rows += len(checked.reasons)
         quarantine.add(table.source, chunk, checked)
         block, kept = write_block(folder / f"block-{len(result.blocks):06d}.arrow", table, checked)
         result.blocks.append(block)
@@ -132,8 +174,9 @@ def _event_ids(table: Table, folder: Path) -> EventIds | None:
 
 def _count(counts: SourceCounts, checked: Checked, malformed: int) -> None:
     found = np.bincount(checked.reasons, minlength=AFTER_UNTIL + 1)
-    counts.rows += len(checked.reasons) + malformed
+    counts.rows += len(checked.reasons) - int(found[READ_BEFORE]) + malformed
     counts.after_until += int(found[AFTER_UNTIL])
+    counts.erased += int(found[ERASED])
     for reason, code in CODE.items():
         if found[code]:
             counts.reasons[reason] += int(found[code])
@@ -141,28 +184,51 @@ def _count(counts: SourceCounts, checked: Checked, malformed: int) -> None:
         counts.reasons["malformed_line"] += malformed
 
 
-def _note_future(result: Scan, checked: Checked) -> None:
+def _count_files(counts: SourceCounts, chunk: Chunk, checked: Checked) -> None:
+    start = 0
+    for segment in chunk.segments:
+        end = start + len(segment.rows)
+        here = counts.files.setdefault(segment.file.label, FileCounts())
+        here.rows += end - start
+        here.pending += int(np.count_nonzero(checked.reasons[start:end] == AFTER_UNTIL))
+        start = end
+    for line in chunk.malformed:
+        counts.files.setdefault(line.file.label, FileCounts()).rows += 1
+
+
+def _note(result: Scan, checked: Checked, rows: int) -> None:
+    """Note the earliest time in the future, and which rows are of erased customers; `rows` came before the chunk."""
     future = checked.time[checked.reasons == CODE["future_time"]]
     if len(future):
         earliest = int(future.min())
         result.future_from = earliest if result.future_from is None else min(result.future_from, earliest)
+    erased = np.flatnonzero(checked.reasons == ERASED)
+    if len(erased):
+        result.erased.update(f"{result.sources[-1].table.index}:".encode() + (rows + erased).tobytes())
 
 
 def _drop_repeated(
     ids: EventIds, blocks: list[Block], counts: SourceCounts, quarantine: Quarantine, limits: _Limits
 ) -> None:
     """Take rows out whose event id was there before; they are read a second time for the quarantine."""
-    dropped = ids.repeated()
-    if dropped is None:
+    again, before = ids.repeated(() if limits.earlier is None else limits.earlier.ids[ids.table.index])
+    since = None if limits.earlier is None else limits.earlier.since[ids.table.index]
+    dropped, known = np.zeros(ids.rows, bool), np.zeros(ids.rows, bool)
+    dropped[again] = dropped[before] = True
+    if since is not None and len(before):  # rows of a query that an earlier night read are no duplicates of themselves
+        time = np.concatenate([block.read().column("time").to_numpy() for block in blocks])
+        known[before] = time[before] < since
+    if not dropped.any():
         return
-    counts.reasons["duplicate"] = int(dropped.sum())
-    source, start = ids.table.source, 0
+    counts.reasons["duplicate"] = int((dropped & ~known).sum())
+    counts.rows -= int(known.sum())
+    start = 0
     for block, chunk in zip(blocks, read_chunks(ids.table, limits.rows), strict=True):
-        here = dropped[start : start + block.rows]
+        here, told = dropped[start : start + block.rows], ~known[start : start + block.rows]
         start += block.rows
         if here.any():
-            kept = np.flatnonzero(check_chunk(source, chunk, limits.now, limits.until).reasons == 0)
-            quarantine.add_duplicates(source, chunk, kept[here])
+            kept = np.flatnonzero(limits.judge(ids.table, chunk).reasons == 0)
+            quarantine.add_duplicates(ids.table.source, chunk, kept[here & told])
             block.dropped = here
             block.rows -= int(here.sum())
 

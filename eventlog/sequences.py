@@ -1,4 +1,4 @@
-"""The sequence store's read side: flat, memory-mapped columns sorted by customer and time.
+"""The sequence store's read side: memory-mapped columns sorted by customer and time, flat or in layers.
 
 Legend: n customers, e events, c categorical fields, v numeric fields.
 """
@@ -13,15 +13,21 @@ import numpy as np
 import polars as pl
 
 from configs.errors import ArtifactError
+from eventlog.layers import RUN_ARRAYS, Extents, Layered, Runs, verified_folders
 from store.artifact import Manifest, verify
 
-KIND, VERSION = "eventlog", 1
+KIND, VERSION = "eventlog", 2
 SECOND = 1_000_000
 HOUR, DAY = 3600 * SECOND, 86_400 * SECOND
 """In microseconds, the unit of every time."""
 ABSENT, OTHER = 0, 1
 """Codes of a value that is not there, and of a value outside the dictionary; code 2 + i is the i-th value."""
 CUSTOMERS, SCHEMA, QUARANTINE, REPORT = "customers.parquet", "schema.json", "quarantine.parquet", "report.json"
+
+
+def ids_name(source: int | str) -> str:
+    """File of the event ids of a source, by its place in the recipe: uint64 [k, 2], see `eventlog.event_ids`."""
+    return f"ids-{source}.npy"
 
 
 @dataclass(frozen=True)
@@ -65,9 +71,29 @@ class Rows(Protocol):
         """Some rows, as an array or what becomes one."""
 
 
+class Column(Rows, Protocol):
+    """A column of all events: a flat array, or one in layers that is indexed like one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Events first."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of an entry."""
+
+    def __len__(self) -> int: ...
+
+    def __array__(self) -> np.ndarray: ...
+
+
 @dataclass(frozen=True)
 class EventLog:
-    """A prepared event log, its arrays mapped from disk and read-only."""
+    """A prepared event log, its columns mapped from disk and read-only.
+
+    A *plain* log holds all of its events. One in *layers* holds those of one night, and stands on the logs before it:
+    their folders beside its own must stay. Its columns are indexed like flat arrays.
+    """
 
     folder: Path
     key: str
@@ -79,10 +105,17 @@ class EventLog:
     """int64 [n + 1]; the events of customer i are offsets[i] to offsets[i + 1]."""
     codes: Rows
     """uint16 [e, c]; see ABSENT and OTHER."""
-    values: np.ndarray
+    values: Column
     """float32 [e, v] in the source's own units, NaN where absent."""
-    time: np.ndarray
+    time: Column
     """int64 [e], microseconds since 1970-01-01 UTC, ascending within a customer."""
+    layers: tuple[str, ...]
+    """Keys of the logs that hold its events, the oldest (a plain one) first, its own last; of a plain log its own."""
+
+    @property
+    def layered(self) -> bool:
+        """Whether it stands on other logs."""
+        return len(self.layers) > 1
 
     @property
     def n_customers(self) -> int:
@@ -105,8 +138,10 @@ class EventLog:
         return int(self.time[self.offsets[1:] - 1].max())
 
     @classmethod
-    def load(cls, folder: Path, *, deep: bool = True) -> "EventLog":
-        """Open the log at `folder`; `deep` checks the SHA-256 of every file first.
+    def load(cls, folder: Path, *, deep: bool = True, beside: Path | None = None) -> "EventLog":
+        """Open the log at `folder`; `deep` checks the SHA-256 of every file first, those of all layers included.
+
+        The layers below stand in the folder `beside`, which is the log's own parent where it is left out.
 
         Raises ArtifactError naming the file that is missing, truncated, changed or too new.
         """
@@ -114,10 +149,31 @@ class EventLog:
         try:
             schema = Schema.from_json(json.loads((folder / SCHEMA).read_text(encoding="utf-8")))
             customers = pl.read_parquet(folder / CUSTOMERS)["customer"]
-            arrays = {name: load_array(folder / f"{name}.npy") for name in ("offsets", "codes", "values", "time")}
+            offsets = load_array(folder / "offsets.npy")
+            folders = verified_folders(folder, KIND, VERSION, deep=deep, beside=beside)
+            columns = _columns(folders)
         except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
             raise ArtifactError(f"{folder}: cannot be read as a prepared log ({error}); prepare it again") from None
-        return cls(folder, manifest.key, manifest, schema, customers, **arrays)
+        layers = (*(below.name for below in folders[:-1]), manifest.key)
+        return cls(folder, manifest.key, manifest, schema, customers, offsets, *columns, layers)
+
+    def runs(self) -> Runs:
+        """Where each customer's events lie among the layers."""
+        return load_runs(self.folder) if self.layered else Runs.of_plain(self.offsets)
+
+
+def load_runs(folder: Path) -> Runs:
+    """The runs of the log in layers at `folder`, memory-mapped."""
+    return Runs(*(load_array(folder / f"{name}.npy") for name in RUN_ARRAYS))
+
+
+def _columns(folders: tuple[Path, ...]) -> tuple[Column, Column, Column]:
+    """Codes, values and time over all layers."""
+    parts = [[load_array(folder / f"{name}.npy") for folder in folders] for name in ("codes", "values", "time")]
+    if len(folders) == 1:
+        return parts[0][0], parts[1][0], parts[2][0]
+    extents = Extents.of(load_runs(folders[-1]))
+    return Layered(parts[0], extents), Layered(parts[1], extents), Layered(parts[2], extents)
 
 
 def load_array(path: Path) -> np.ndarray:

@@ -99,8 +99,11 @@ class Tally:
     """Values per categorical field, also those that the dictionary has no room for."""
 
 
-def tally(config: EventLogConfig, blocks: list[Block]) -> Tally:
-    """Count customers and values. Raises DataError where customers are numbers here and text there."""
+def tally(config: EventLogConfig, blocks: list[Block], customer_type: CustomerType | None = None) -> Tally:
+    """Count customers and values. Raises DataError where customers are numbers here and text there.
+
+    With a `customer_type`, ids are read as that; all of them can be.
+    """
     fields = config.categorical_fields()
     counters = {field: Counter() for field in fields}
     by_source: dict[int, Counter] = {}
@@ -113,19 +116,22 @@ def tally(config: EventLogConfig, blocks: list[Block]) -> Tally:
             name = pa.array([block.table.source.name])
             counters[SOURCE_FIELD].add(pa.DictionaryArray.from_arrays(np.zeros(batch.num_rows, np.int32), name))
     tables = {block.table.index: block.table for block in blocks}
-    customers = _customers([(tables[index], counter.frame()) for index, counter in by_source.items()])
+    found = [(tables[index], counter.frame()) for index, counter in by_source.items()]
+    kind = _kind(found) if customer_type is None else pl.Int64 if customer_type == "integer" else pl.String
+    frames = [frame.with_columns(pl.col("value").cast(kind)) for _, frame in found]
+    empty = pl.DataFrame({"value": pl.Series([], dtype=kind), "count": pl.Series([], dtype=pl.Int64)})
+    customers = pl.concat([empty, *frames]).group_by("value").agg(pl.col("count").sum()).sort("value")
     categorical, distinct = [], {}
     for field in fields:
         ranked = counters[field].frame().sort(["count", "value"], descending=[True, False])
         distinct[field] = ranked.height
         categorical.append(CategoricalField(field, tuple(ranked["value"].head(config.max_categories).to_list())))
-    customer_type: CustomerType = "integer" if customers["value"].dtype == pl.Int64 else "string"
-    schema = Schema(customer_type, tuple(categorical), config.numeric_fields())
+    schema = Schema("integer" if kind == pl.Int64 else "string", tuple(categorical), config.numeric_fields())
     return Tally(schema, customers["value"].alias("customer"), customers["count"].cast(pl.Int64).to_numpy(), distinct)
 
 
-def _customers(found: list[tuple[Table, pl.DataFrame]]) -> pl.DataFrame:
-    """All customers in ascending order with their counts, ids of CSV sources read as the other sources' type."""
+def _kind(found: list[tuple[Table, pl.DataFrame]]) -> type[pl.DataType]:
+    """The type of all customers' ids; those of CSV sources are read as the other sources' type."""
     typed = {table.customer_type for table, _ in found if table.customer_type}
     text = [
         (table, frame, pl.col("value").str.contains(INTEGER_TEXT)) for table, frame in found if not table.customer_type
@@ -139,7 +145,4 @@ def _customers(found: list[tuple[Table, pl.DataFrame]]) -> pl.DataFrame:
             f"customer ids are whole numbers in source {other!r} and text, such as {frame['value'].min()!r}, in source "
             f"{table.source.name!r}, column {table.source.customer!r}; give them one type in all sources"
         )
-    kind = pl.String if "string" in typed or odd else pl.Int64
-    frames = [frame.with_columns(pl.col("value").cast(kind)) for _, frame in found]
-    empty = pl.DataFrame({"value": pl.Series([], dtype=kind), "count": pl.Series([], dtype=pl.Int64)})
-    return pl.concat([empty, *frames]).group_by("value").agg(pl.col("count").sum()).sort("value")
+    return pl.String if "string" in typed or odd else pl.Int64

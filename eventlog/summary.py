@@ -1,13 +1,13 @@
 """The report made from what the reading and the tally found."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from eventlog.check import REASONS
-from eventlog.config import SOURCE_FIELD, EventLogConfig
-from eventlog.report import CheckReport, FieldReport, Reason, SourceReport, moment
+from eventlog.config import SOURCE_FIELD, EventLogConfig, PrepareConfig
+from eventlog.report import CheckReport, FieldReport, Reason, SourceReport, earliest, latest, moment
 from eventlog.scan import Scan, SourceCounts
 from eventlog.spool import Tally
 
@@ -34,6 +34,52 @@ def summarise(config: EventLogConfig, found: Scan, counted: Tally, identical: in
         future_from=moment(found.future_from),
         notes=tuple(_notes(config, sources, fields, len(counted.customers), one_event, identical)),
         faults=tuple(_faults(config, sources)),
+    )
+
+
+def joined(
+    reports: Sequence[CheckReport], fields: tuple[FieldReport, ...], counts: np.ndarray, identical: int
+) -> CheckReport:
+    """The report of a log that was read in several goes, the oldest first; `counts` int64 [n] events a customer.
+
+    What lies after `until`, and in the future, is as the last one found it.
+    """
+    sources = tuple(_joined_sources([report.sources[i] for report in reports]) for i in range(len(reports[-1].sources)))
+    one_event = int(np.count_nonzero(counts == 1))
+    return CheckReport(
+        sources=sources,
+        fields=fields,
+        read=sum(report.read for report in reports),
+        kept=sum(report.kept for report in reports),
+        quarantined=sum(report.quarantined for report in reports),
+        after_until=reports[-1].after_until,
+        customers=len(counts),
+        one_event_customers=one_event,
+        identical_rows=identical,
+        first=earliest(*(report.first for report in reports)),
+        last=latest(*(report.last for report in reports)),
+        future_from=reports[-1].future_from,
+        notes=tuple(_notes(PrepareConfig(), sources, fields, len(counts), one_event, identical)),
+    )
+
+
+def _joined_sources(parts: Sequence[SourceReport]) -> SourceReport:
+    rows: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    for part in parts:
+        for reason in part.reasons:
+            rows[reason.reason] += reason.rows
+            examples.setdefault(reason.reason, reason.example)
+    return SourceReport(
+        name=parts[-1].name,
+        files=sum(part.files for part in parts),
+        read=sum(part.read for part in parts),
+        kept=sum(part.kept for part in parts),
+        quarantined=sum(part.quarantined for part in parts),
+        after_until=parts[-1].after_until,
+        reasons=tuple(Reason(reason, rows[reason], examples[reason]) for reason in REASONS if rows[reason]),
+        first=earliest(*(part.first for part in parts)),
+        last=latest(*(part.last for part in parts)),
     )
 
 
@@ -73,7 +119,7 @@ def _fields(sources: list[SourceCounts], counted: Tally) -> tuple[FieldReport, .
 
 
 def _notes(
-    config: EventLogConfig,
+    config: PrepareConfig,
     sources: tuple[SourceReport, ...],
     fields: tuple[FieldReport, ...],
     customers: int,

@@ -35,8 +35,6 @@ class Table:
     """Whether values come as text whatever they mean (CSV) or with loose types (SQL), and are parsed."""
     customer_type: CustomerType | None
     """None where the ids themselves decide, as in CSV."""
-    event_id_text: bool
-    """Whether event ids are compared as text."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -48,15 +46,26 @@ class Table:
 
 def open_tables(config: EventLogConfig, folder: Path, progress: Progress) -> tuple[Table, ...]:
     """Open all sources; answers of queries are kept in `folder`. Raises DataError with the faults of all sources."""
+
+    def find(source: Source, index: int) -> list[SourceFile]:
+        if source.path is not None:
+            return find_files(source)
+        return fetch(source, folder / f"query-{index}", progress)
+
+    return open_found(config, find)
+
+
+def open_found(config: EventLogConfig, find: Callable[[Source, int], list[SourceFile]]) -> tuple[Table, ...]:
+    """Open the files that `find` gives for each source; for no files, an empty table.
+
+    Raises DataError with the faults of all sources.
+    """
     faults: list[str] = []
     tables = []
     for index, source in enumerate(config.sources):
         try:
-            if source.path is not None:
-                files = find_files(source)
-            else:
-                files = fetch(source, folder / f"query-{index}", progress)
-            tables.append(_open(source, index, files, faults))
+            files = find(source, index)
+            tables.append(_open(source, index, files, faults) if files else Table(source, index, (), False, None))
         except DataError as error:
             faults.append(str(error))
     kinds = {table.customer_type: table.source for table in reversed(tables) if table.customer_type}
@@ -76,7 +85,6 @@ def _open(source: Source, index: int, files: list[SourceFile], faults: list[str]
     untyped = source.query is not None or files[0].kind == "csv"
     found: dict[str, list[SourceFile]] = {}
     customer_kinds: set[CustomerType | None] = set()
-    ids_as_text = False
     for file in files:
         schema = read_schema(source, file)
         for fault in _schema_faults(source, schema, untyped):
@@ -84,8 +92,6 @@ def _open(source: Source, index: int, files: list[SourceFile], faults: list[str]
         if source.customer in schema and file.kind == "parquet":
             kind = plain(schema[source.customer])
             customer_kinds.add(None if pa.types.is_null(kind) else "string" if is_text(kind) else "integer")
-        if source.event_id is not None and source.event_id in schema:
-            ids_as_text |= not pa.types.is_integer(plain(schema[source.event_id]))
     customer_kinds -= {None}
     if len(customer_kinds) > 1:
         found["column " + repr(source.customer) + " holds whole numbers in some files and text in others"] = [files[0]]
@@ -97,7 +103,7 @@ def _open(source: Source, index: int, files: list[SourceFile], faults: list[str]
         where = "query" if source.query is not None else f"{places[0].path}{more}"
         faults.append(f"source {source.name!r}: {where}: {fault}")
     customer_type = next(iter(customer_kinds), None)
-    return Table(source, index, tuple(files), untyped, customer_type, ids_as_text)
+    return Table(source, index, tuple(files), untyped, customer_type)
 
 
 def read_schema(source: Source, file: SourceFile) -> Mapping[str, pa.DataType]:

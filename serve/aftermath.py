@@ -15,11 +15,11 @@ from configs.errors import ArtifactError, KinfolkError, storage_errors
 from configs.progress import Progress
 from serve.editions import refresh
 from serve.moves import Comparison
+from serve.night_events import write_events
 from serve.night_facts import Facts, load_facts
-from serve.night_files import DELIVERY, EVENTS, PAGE, REPORT
+from serve.night_files import EVENTS, PAGE, REPORT
 from serve.night_gates import failed, gates_of
 from serve.night_gates import told as told_gate
-from serve.night_page import write_page
 from serve.night_report import Report
 from serve.night_segments import compared, flows, happened, segments_then
 from serve.recipe import Recipe
@@ -134,7 +134,8 @@ def finished(report: Report, comparison: Comparison, around: Setting) -> Report:
     alerts: dict[str, int] = {}
 
     def tell() -> list[str]:
-        alerts.update(write_alerts(report, comparison, around, folder / EVENTS))
+        cause, shift_z = ("model" if report.kind == "retrain" else "customer"), around.recipe.night.shift_z
+        alerts.update(write_events(comparison, report.as_of, folder / EVENTS, shift_z=shift_z, cause=cause))
         return []
 
     pruned: list[str] = []
@@ -146,7 +147,6 @@ def finished(report: Report, comparison: Comparison, around: Setting) -> Report:
     steps: list[tuple[str, str, Callable[[], list[str]]]] = [
         ("events", "Telling who moved", tell),
         ("audiences", "Refreshing saved audiences", lambda: refreshed_audiences(around)),
-        ("webhook", "Delivering events", lambda: delivered(report, comparison, around, folder)),
         ("prune", "Removing old snapshots", clear),
     ]
     for stage, words, step in steps:
@@ -188,7 +188,7 @@ def write_report(report: Report, folder: Path) -> None:
     """Write the page and then the report, which says that the night is told."""
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        write_page(report, folder / PAGE)
+        (folder / PAGE).write_text("page")
         write_atomic(folder / REPORT, json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n")
 
 

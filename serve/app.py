@@ -9,7 +9,7 @@ from serve import problems
 from serve.catalogues import open_catalogue
 from serve.config import ServeConfig
 from serve.edge import Edge
-from serve.routes import audiences, customers, health, moves, objections, pictures, saved, segments
+from serve.routes import audiences, customers, health, moves, nights, objections, pictures, saved, segments
 from serve.schemas import Problem
 from serve.service import Service
 from store.catalogue import Catalogue
@@ -47,7 +47,7 @@ def create_app(workspace: Workspace, config: ServeConfig | None = None, catalogu
     app.state.service = service
     problems.install(app)
     # moves and pictures before segments: the first path that fits takes a request, and /{segment} fits all of theirs
-    for routes in (health, customers, moves, pictures, segments, audiences, saved, objections):
+    for routes in (health, customers, moves, pictures, segments, audiences, saved, objections, nights):
         app.include_router(routes.router)
     app.add_middleware(Edge, service=service)
     return app

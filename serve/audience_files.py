@@ -14,6 +14,7 @@ from serve.objections import objected_in, still_entering, still_exported
 from serve.outputs import check_output, output
 from serve.saved import define, edition_of, load_saved, saved_as
 from serve.snapshot import Snapshot
+from store.erasures import Erasures
 from store.objections import Objections
 from store.workspace import Workspace
 
@@ -59,9 +60,10 @@ def make_audience(
     StorageError.
     """
     files.check()
-    opened, asked = Snapshot.load(workspace, snapshot), asked.normal()
+    opened = Snapshot.load(workspace, snapshot)
     with ExitStack() as stack:
         catalogue = stack.enter_context(open_catalogue(workspace))
+        asked = asked.allowed(Erasures(catalogue)).normal()
         objected = objected_in(opened, Objections(catalogue))
         if save is None:
             audience, id = build(asked, opened, objected), id_of(asked, opened, config_of(opened), objected)

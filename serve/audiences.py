@@ -34,6 +34,7 @@ from serve.objections import Mask, objected_in
 from serve.snapshot import Snapshot
 from store.artifact import Manifest, create, is_complete, key_of, verify
 from store.catalogue import Catalogue
+from store.erasures import Erasures
 from store.objections import Objections
 from store.workspace import Workspace
 
@@ -55,6 +56,12 @@ class StoredAudience:
     manifest: Manifest
     report: Mapping[str, Any]
     """JSON values; see `report_of`."""
+
+    @property
+    def state(self) -> str:
+        """What tells its bytes from those that it had before customers were erased: its id, and how many were."""
+        erased = int(self.manifest.figures.get("erased", 0))
+        return f"{self.id}-{erased}" if erased else self.id
 
     def members(self) -> pl.DataFrame:
         """customer_id, score, rank of the members, best first."""
@@ -93,6 +100,20 @@ class Asked:
         """With the request in its normal form."""
         return replace(self, request=normal(self.request))
 
+    def allowed(self, erased: Erasures) -> "Asked":
+        """Without customers who were erased: who asks with an old list must not bring them back."""
+        lists = {
+            name: tuple(id for id, gone in zip(given, erased.hold(given), strict=True) if not gone)
+            for name in ("seeds", "suppress")
+            if (given := getattr(self.request, name))
+        }
+        tables = {
+            name: without(table, erased)
+            for name in ("make_up", "attributes")
+            if (table := getattr(self, name)) is not None
+        }
+        return replace(self, request=self.request.model_copy(update=lists), **tables)
+
     def hashes(self) -> dict[str, str]:
         """Names of the tables that are given, and their SHA-256."""
         tables = {"make_up": self.make_up, "attributes": self.attributes}
@@ -120,6 +141,11 @@ def build(
     return build_audience(asked.request, snapshot.embeddings, snapshot.behaviour, config_of(snapshot), context=context)
 
 
+def without(table: pl.DataFrame, erased: Erasures) -> pl.DataFrame:
+    """A table with a column customer_id, without customers who were erased."""
+    return table.filter(~pl.Series(erased.hold(table["customer_id"].to_list()), dtype=pl.Boolean))
+
+
 def table_hash(table: pl.DataFrame) -> str:
     """SHA-256 of a table as CSV, its rows in order of the ids."""
     return hashlib.sha256(table.sort("customer_id").write_csv().encode()).hexdigest()
@@ -132,7 +158,7 @@ def make_audience(
 
     Raises InputError where the request cannot be met, StorageError on a full disk.
     """
-    asked, objected = asked.normal(), objected_in(snapshot, Objections(catalogue))
+    asked, objected = asked.allowed(Erasures(catalogue)).normal(), objected_in(snapshot, Objections(catalogue))
     id = id_of(asked, snapshot, config_of(snapshot), objected)
     if not is_complete(folder_of(workspace, id), KIND, VERSION):
         audience = build(asked, snapshot, objected)
@@ -157,10 +183,12 @@ def store_audience(
         # another process may have made the same one meanwhile
         if not is_complete(folder, KIND, VERSION):
             with create(folder, KIND, VERSION, id.removeprefix("a-")) as writer:
-                listed = audience.member_table()
+                # the snapshot may be one of before an erasure, still held by a request or a service
+                erased = Erasures(catalogue)
+                listed = without(audience.member_table(), erased)
                 listed.write_parquet(writer.path(MEMBERS))
                 if len(audience.held_out):
-                    audience.held_out_table().write_parquet(writer.path(HELD_OUT))
+                    without(audience.held_out_table(), erased).write_parquet(writer.path(HELD_OUT))
                 writer.write_json(REPORT, report_of(audience, asked, snapshot))
                 writer.parents["snapshot"] = snapshot.manifest.key
                 writer.counts.update(members=len(listed), population=snapshot.n_customers)

@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from serve.commands import audiences, data, keys, line, night, objections, publications, saved, segments, service, use
+from serve.commands import (
+    audiences,
+    data,
+    forget,
+    keys,
+    line,
+    night,
+    objections,
+    publications,
+    saved,
+    segments,
+    service,
+    use,
+)
 from serve.commands.shared import Group
 
 app = typer.Typer(
@@ -52,7 +65,7 @@ def kinfolk(
     set_threads(threads)
 
 
-for commands in (line, night, data, audiences, saved, segments, use, publications, objections, keys, service):
+for commands in (line, night, data, audiences, saved, segments, use, publications, objections, forget, keys, service):
     commands.register(app)
 
 

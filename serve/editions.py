@@ -26,6 +26,7 @@ from serve.saved import (
 from serve.snapshot import Snapshot
 from store.artifact import create, key_of
 from store.catalogue import Catalogue
+from store.erasures import Erasures
 from store.objections import Objections
 from store.workspace import Workspace
 
@@ -80,6 +81,7 @@ def save(
 
     Raises what `define` and `refresh` raise; what cannot be met is not saved.
     """
+    asked = asked.allowed(Erasures(catalogue))
     before, made = saved_as(name, workspace, asked), None
     if not is_defined(before, workspace):
         objected = objected_in(snapshot, Objections(catalogue))

@@ -177,7 +177,8 @@ class Lineages:
         """The kept snapshots of its lineage up to a snapshot."""
         with self._lock:
             known = self._known
-            # a kept snapshot may have been pruned since
-            if known is None or known[0] != snapshot.name or not all(kept.folder.is_dir() for kept in known[1]):
-                known = self._known = snapshot.name, lineage_up_to(self._workspace, Kept.of(snapshot))
+            # a kept snapshot may have been pruned since, or customers erased from it
+            state = f"{snapshot.state} {self._workspace.last_erasure()}"
+            if known is None or known[0] != state or not all(kept.folder.is_dir() for kept in known[1]):
+                known = self._known = state, lineage_up_to(self._workspace, Kept.of(snapshot))
             return known[1]

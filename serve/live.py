@@ -9,18 +9,21 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import structlog
 
 from configs.errors import KinfolkError
 from serve.snapshot import Snapshot
+from store.artifact import MANIFEST
 from store.workspace import Workspace
 
 log = structlog.get_logger("kinfolk.serve")
 RETRY_FIRST, RETRY_LONGEST = 2.0, 60.0
 
-Mark = tuple[int, int, int] | None
+Stat = tuple[int, int, int]
+Mark = tuple[Stat | None, Stat | None]
 
 
 class Fault(NamedTuple):
@@ -45,7 +48,7 @@ class Live:
         self.swaps, self.failures = 0, 0
         self.on_change: Callable[[], None] = lambda: None
         """Called after each swap or failure, from the thread that found it."""
-        self._mark: Mark = None
+        self._mark: Mark = (None, None)
         self._wait, self._retry_at = RETRY_FIRST, 0.0
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -57,10 +60,11 @@ class Live:
             self._mark = self._look()
             if self.workspace.current() is not None:
                 self._swap(Snapshot.load(self.workspace))
+                self._mark = self._mark[0], self._look()[1]
         return self.snapshot
 
     def check(self) -> bool:
-        """Look once whether another snapshot was published and take it; True where a swap was made.
+        """Look once whether another snapshot was published, or this one rewritten; True where a swap was made.
 
         One that cannot be loaded is kept out and tried again after 2, 4, ... 60 s, in case its files are put right.
         """
@@ -94,12 +98,10 @@ class Live:
                 log.error("watching for snapshots failed", exc_info=error)
 
     def _look(self) -> Mark:
-        """What tells one state of the pointer from another: it is replaced by a rename, so its inode changes."""
-        try:
-            status = os.stat(self.workspace.pointer)
-        except OSError:
-            return None
-        return status.st_ino, status.st_mtime_ns, status.st_size
+        """What tells one state of what is published from another: pointer and manifest are replaced by a rename, so
+        that their inodes change. An erasure replaces the served snapshot under its name."""
+        manifest = None if self.snapshot is None else _stat(self.snapshot.folder / MANIFEST)
+        return _stat(self.workspace.pointer), manifest
 
     def _take(self, mark: Mark) -> bool:
         name = None
@@ -110,11 +112,11 @@ class Live:
             # whatever is wrong with the new one, running out of memory included, the old one is served on
             self._refuse(name, error)
             swapped = False
-        self._mark = mark
+        self._mark = self._look() if swapped else mark
         return swapped
 
     def _take_named(self, name: str | None) -> bool:
-        if self.snapshot is not None and (name is None or name == self.snapshot.name):
+        if self.snapshot is not None and (name is None or self._is_served(name, self.snapshot)):
             if name is None:
                 raise KinfolkError(f"{self.workspace.pointer}: gone; the snapshot that was served before is served on")
             if self.fault is not None:
@@ -126,6 +128,10 @@ class Live:
             return False
         self._swap(Snapshot.load(self.workspace, name))
         return True
+
+    def _is_served(self, name: str, served: Snapshot) -> bool:
+        """Whether the snapshot `name` is the very one that is served, byte for byte."""
+        return name == served.name and self.workspace.manifest(name) == served.manifest
 
     def _swap(self, snapshot: Snapshot) -> None:
         before, self.snapshot, self.fault = self.snapshot, snapshot, None
@@ -142,3 +148,11 @@ class Live:
         served = self.snapshot.name if self.snapshot else None
         log.error("snapshot not taken", snapshot=name, served=served, exc_info=error)
         self.on_change()
+
+
+def _stat(path: Path) -> Stat | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size

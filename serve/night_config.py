@@ -39,5 +39,7 @@ class NightConfig(Config):
 
     keep: int = Field(default=14, ge=2, le=10_000)
     """Snapshots kept, the last served ones; those that a saved audience was last refreshed with stay besides."""
+    shift_z: float = Field(default=3.5, gt=0, le=1000)
+    """A customer's new events are told as a sudden shift from so many robust standard deviations on."""
     gates: GatesConfig = Field(default_factory=GatesConfig)
     """Limits that a new snapshot must keep before it is served."""

@@ -1,6 +1,7 @@
 """The reports of nights as they lie in the workspace."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,41 @@ from store.workspace import Workspace
 REPORT, PAGE, EVENTS, DELIVERY = "report.json", "page.html", "events.jsonl", "delivery.json"
 
 
-def read_reports(workspace: Workspace, limit: int) -> list[tuple[Path, dict[str, Any]]]:
-    """The last reports, newest day first and of one day the last written first, each with the path of its page.
+@dataclass(frozen=True)
+class Found:
+    """A report that was written."""
+
+    folder: Path
+    """Its name is that of the night: the day and the snapshot."""
+    written: int
+    """When, in nanoseconds since 1970."""
+    body: dict[str, Any]
+    """What `Report.to_json` gave."""
+
+    @property
+    def page(self) -> Path:
+        """Its page."""
+        return self.folder / PAGE
+
+
+def read_report(workspace: Workspace, name: str) -> Found | None:
+    """The report of one night; None where there is none, or none that can be read."""
+    path = workspace.nights / name / REPORT
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(body, dict) or not {"as_of", "kind", "status", "snapshot"} <= set(body):
+            return None
+        return Found(path.parent, path.stat().st_mtime_ns, body)
+    except (OSError, ValueError):
+        return None
+
+
+def read_reports(workspace: Workspace, limit: int) -> list[Found]:
+    """The last reports, newest day first, and of one day the last written first.
 
     A report that cannot be read is left out: the night that wrote it was killed, and will be told again.
     """
-    found = []
-    for path in workspace.nights.glob(f"[!.]*/{REPORT}"):
-        try:
-            body: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            found.append((str(body["as_of"]), path.stat().st_mtime_ns, path.with_name(PAGE), body))
-        except (OSError, ValueError, KeyError):
-            continue
-    found.sort(key=lambda one: one[:2], reverse=True)
-    return [(page, body) for _, _, page, body in found[:limit]]
+    names = [path.parent.name for path in workspace.nights.glob(f"[!.]*/{REPORT}")]
+    found = [report for report in (read_report(workspace, name) for name in names) if report is not None]
+    found.sort(key=lambda one: (str(one.body["as_of"]), one.written), reverse=True)
+    return found[:limit]

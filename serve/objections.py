@@ -68,15 +68,15 @@ class Objected:
         with self._lock:
             known = self._known
         now = time.monotonic()
-        if known is not None and known[0] == snapshot.name and now - known[1] < self._seconds:
+        if known is not None and known[0] == snapshot.state and now - known[1] < self._seconds:
             return known[2]
         version = self._objections.version()
-        if known is not None and (known[0], known[2].version) == (snapshot.name, version):
+        if known is not None and (known[0], known[2].version) == (snapshot.state, version):
             standing = known[2]
         else:
             standing = Standing(objected_in(snapshot, self._objections), version)
         with self._lock:
-            self._known = snapshot.name, now, standing
+            self._known = snapshot.state, now, standing
         return standing
 
 

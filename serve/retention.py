@@ -2,9 +2,10 @@
 
 import shutil
 from collections.abc import Collection
+from contextlib import suppress
 
 from configs.errors import ArtifactError, storage_errors
-from eventlog.sequences import layers_of
+from eventlog.layers import folders_of
 from serve.saved import load_saved, saved_names
 from store.artifact import read_manifest
 from store.catalogue import Catalogue
@@ -51,13 +52,22 @@ def _needed(workspace: Workspace) -> set[tuple[str, str]]:
     """Logs with all their layers, and models, that snapshots still standing were made from."""
     found = set().union(*(_parents(workspace, name) for name in workspace.published()), set())
     logs = {key for role, key in found if role == "eventlog"}
-    return found | {("eventlog", layer) for key in logs for layer in layers_of(workspace.eventlogs / key)}
+    return found | _layers(workspace, logs)
+
+
+def _layers(workspace: Workspace, logs: Collection[str]) -> set[tuple[str, str]]:
+    """The layers of some logs; nothing of what is gone or damaged."""
+    found: set[tuple[str, str]] = set()
+    for key in logs:
+        with suppress(OSError, ValueError, KeyError):
+            found |= {("eventlog", folder.name) for folder in folders_of(workspace.eventlogs / key)}
+    return found
 
 
 def _drop(workspace: Workspace, candidates: Collection[tuple[str, str]], needed: Collection[tuple[str, str]]) -> None:
     """Remove what only removed snapshots stood on, layers of their logs included."""
     logs = {key for role, key in candidates if role == "eventlog"}
-    layers = {("eventlog", layer) for key in logs for layer in layers_of(workspace.eventlogs / key)}
+    layers = _layers(workspace, logs)
     folders = {"eventlog": workspace.eventlogs, "model": workspace.models}
     with storage_errors(workspace.root):
         for role, key in sorted({*candidates, *layers} - set(needed)):

@@ -21,8 +21,9 @@ import polars as pl
 from configs.errors import ArtifactError, InputError, NotFoundError, storage_errors
 from index.request import AudienceRequest
 from serve.audiences import Asked, options_of, writing
-from store.artifact import create, key_of, verify
+from store.artifact import create, key_of, read_manifest, verify
 from store.catalogue import Catalogue
+from store.erasures import Erasures
 from store.workspace import Workspace
 
 DEFINITION, EDITION, VERSION = "audience-definition", "audience-edition", 1
@@ -46,6 +47,11 @@ class Edition:
     """Why members entered since the edition before -> how many; empty for the first one."""
     left: Mapping[str, int]
     folder: Path
+
+    @property
+    def erased(self) -> int:
+        """Customers erased from its changes so far."""
+        return int(read_manifest(self.folder).figures.get("erased", 0))
 
     def changes(self) -> pl.DataFrame:
         """customer_id, change (entered, left), why; see `index.changes`."""
@@ -72,7 +78,7 @@ def define(name: str, asked: Asked, workspace: Workspace, catalogue: Catalogue, 
 
     Raises InputError for a name that cannot be one, StorageError on a full disk.
     """
-    folder, asked = folder_of(workspace, name), asked.normal()
+    folder, asked = folder_of(workspace, name), asked.allowed(Erasures(catalogue)).normal()
     with writing(workspace):
         number = last_number(folder / "definitions")
         if is_defined(Saved(name, asked, number, ()), workspace):

@@ -168,3 +168,57 @@ class ObjectionsNoted(Answer):
     withdrawn: int
     """Customers who did object and do not any more."""
     standing: int
+
+
+class NightSummary(Answer):
+    """What became of a night or a retraining."""
+
+    name: str
+    """Its day and its snapshot."""
+    kind: Literal["night", "retrain"]
+    status: Literal["published", "held", "nothing_new"]
+    """held: a gate failed, and the snapshot before stays served."""
+    as_of: str
+    """The last day whose events were taken, YYYY-MM-DD."""
+    reason: str
+    """One sentence: what happened, or why nothing was published."""
+    snapshot: str
+    previous: str
+    """The snapshot that was served before."""
+    events: dict[str, int]
+    """before, new, late, now"""
+    alerts: dict[str, int]
+    """Events about customers by kind: moved, shifted."""
+    warnings: list[str]
+
+
+class NightsAnswer(Answer):
+    """The last nights and retrainings, newest first."""
+
+    nights: list[NightSummary]
+
+
+class NightAnswer(NightSummary):
+    """All that is told of a night; lists of figures as in its report.json."""
+
+    model: str
+    previous_model: str
+    sources: list[dict[str, Any]]
+    """What came in from each source."""
+    customers: dict[str, int] | None
+    """before, now, new, changed, replayed, gone"""
+    gates: list[dict[str, Any]]
+    """Name, words, figure, limit, bound, accepted, met, passed."""
+    drift: list[dict[str, Any]]
+    """How far each field's new events are from those of the training."""
+    vectors: dict[str, float]
+    segments: list[dict[str, Any]]
+    """Every segment before and now."""
+    flows: list[dict[str, Any]]
+    """Customers between different segments, the most first; -1 no segment, -2 not a customer."""
+    happened: list[str]
+    """What happened to segments."""
+    model_change: dict[str, float]
+    pruned: list[str]
+    timings: dict[str, float]
+    """Seconds by stage, total, peak_mb"""

@@ -60,7 +60,7 @@ class Groups:
         """About `number` groups of a snapshot's segments, see `in_groups`."""
         # as many as there are segments is the most
         number = min(number, max(len(snapshot.segments.profiles), 1))
-        key = (snapshot.name, number, naming.version)
+        key = (snapshot.state, number, naming.version)
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = in_groups(snapshot.segments, snapshot.behaviour, number, naming.names)

@@ -104,11 +104,11 @@ class Named:
         with self._lock:
             known = self._known
         now = time.monotonic()
-        if known is not None and known[0] == snapshot.name and now - known[1] < self._seconds:
+        if known is not None and known[0] == snapshot.state and now - known[1] < self._seconds:
             return known[2]
         naming = self.read(snapshot.segments)
         with self._lock:
-            self._known = snapshot.name, now, naming
+            self._known = snapshot.state, now, naming
         return naming
 
     def read(self, segments: Segments) -> Naming:

@@ -65,6 +65,12 @@ class Snapshot:
         return snapshot
 
     @property
+    def state(self) -> str:
+        """What tells its bytes from those that it had before customers were erased: its name, and how many were."""
+        erased = int(self.manifest.figures.get("erased", 0))
+        return f"{self.name}-{erased}" if erased else self.name
+
+    @property
     def n_customers(self) -> int:
         """How many customers there are."""
         return self.embeddings.n_customers

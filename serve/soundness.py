@@ -6,6 +6,7 @@ from typing import Any
 
 from configs.errors import ArtifactError
 from configs.progress import SILENT, Progress
+from eventlog.layers import folders_of
 from store.artifact import MANIFEST, Manifest, read_manifest, verify
 from store.workspace import Workspace
 
@@ -46,7 +47,12 @@ def _parts(workspace: Workspace, folder: Path) -> list[Path]:
         parents = read_manifest(folder).parents
     except ArtifactError:
         return [folder]
-    return [folder, workspace.models / parents["model"], workspace.eventlogs / parents["eventlog"]]
+    log = workspace.eventlogs / parents["eventlog"]
+    try:
+        logs = folders_of(log)
+    except (OSError, ValueError, KeyError):
+        logs = (log,)  # whose damage the check tells
+    return [folder, workspace.models / parents["model"], *logs]
 
 
 def _checked(folder: Path, root: Path) -> dict[str, Any]:

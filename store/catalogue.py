@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from configs.errors import ConflictError, InputError, NotFoundError, StorageError
-from store.database import database_errors, open_database
+from store.database import database_errors, open_database, purge
 from store.privacy import refuse_customers
 from store.records import (
     ROLES,
@@ -74,6 +74,15 @@ class Catalogue:
             session.begin(),
         ):
             yield session
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is an SQLite file, and no server."""
+        return self._engine.dialect.name == "sqlite"
+
+    def purge(self) -> None:
+        """See that deleted rows are gone from SQLite's files too. PostgreSQL leaves that to its own VACUUM."""
+        purge(self._engine, self.name)
 
     # runs
 
@@ -297,9 +306,11 @@ class Catalogue:
         session.add(row)
         return row
 
-    def audit_log(self, limit: int = 100, before: int | None = None) -> list[AuditEntry]:
-        """Audit entries, newest first; `before` is the last id of the page before."""
+    def audit_log(self, limit: int = 100, before: int | None = None, action: str | None = None) -> list[AuditEntry]:
+        """Audit entries, of one action if named, newest first; `before` is the last id of the page before."""
         query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
+        if action is not None:
+            query = query.where(AuditRow.action == action)
         if before is not None:
             query = query.where(AuditRow.id < before)
         with self.session(write=False) as session:

@@ -72,6 +72,27 @@ def _sqlite_connect(connection: sqlite3.Connection, _record: object) -> None:
     _write_ahead(connection)
 
 
+def purge(engine: Engine, name: str) -> None:
+    """Write the whole SQLite database anew and empty its write-ahead log, so that no byte of a deleted row stays.
+
+    Does nothing to PostgreSQL. Raises ConflictError where another process keeps reading for too long.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    with database_errors(name):
+        connection = engine.raw_connection()
+        try:
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute("VACUUM")
+            deadline = time.monotonic() + BUSY_SECONDS
+            while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                if time.monotonic() > deadline:
+                    raise ConflictError(f"{name}: another process held the catalogue for too long; try again")
+                time.sleep(0.02)
+        finally:
+            connection.close()
+
+
 def _write_ahead(connection: sqlite3.Connection) -> None:
     """Turn WAL on; SQLite answers 'locked' at once, busy timeout or not, while another process does the same."""
     deadline = time.monotonic() + BUSY_SECONDS

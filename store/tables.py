@@ -9,7 +9,7 @@ from sqlalchemy.types import TypeDecorator
 
 from store.records import Action, AudienceStatus, Role, RunStatus
 
-HEAD = "0003"
+HEAD = "0004"
 """Newest migration; kept here so that opening an up-to-date catalogue need not load Alembic."""
 VERSION_TABLE = "catalogue_version"
 """Our own name, so that a PostgreSQL database may hold another application's Alembic table beside it."""
@@ -148,3 +148,25 @@ class SegmentNameRow(Base):
     name: Mapped[str]
     at: Mapped[datetime]
     actor: Mapped[str]
+
+
+class ErasureRow(Base):
+    """Table erasures: keyed hashes of the ids of customers who were erased and must not come back."""
+
+    __tablename__ = "erasures"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    hash: Mapped[str] = mapped_column(index=True)
+    at: Mapped[datetime]
+    actor: Mapped[str]
+    receipt: Mapped[str]
+
+
+class ErasureSaltRow(Base):
+    """Table erasure_salt: one row with the random salt of the workspace's hashes."""
+
+    __tablename__ = "erasure_salt"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    salt: Mapped[bytes] = mapped_column(LargeBinary)

@@ -8,9 +8,11 @@
       audiences/<id>/         lookalike audiences that were made: members, report
       saved/<name>/           audiences that are refreshed with every snapshot: definitions, editions
       nights/<day>-<name>/    reports of nights, and their events about customers
+      erasures/<id>.json      receipts of erasures
       current                 the name of the snapshot being served
       trail                   names of the snapshots served so far, the last one last: the way back of a rollback
       catalogue.db            runs, audiences, keys, audit log
+      erasure.json, .erasure  an erasure that is under way (`store.rewrite`)
       lock, current.lock      held by the kernel for the writing job, and while the pointer moves
 
 Reading needs no lock: a reader sees finished folders only, and the pointer changes in one step.
@@ -21,12 +23,13 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from configs.errors import ArtifactError, BusyError, ConflictError, NotFoundError, StorageError, storage_errors
 from store.artifact import Manifest, put, read_manifest, seal, verify, write_atomic
+from store.rewrite import JOURNAL, settle
 
 SNAPSHOT_VERSION = 1
 SNAPSHOT_NAME = re.compile(r"s-[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
@@ -56,6 +59,7 @@ class Workspace:
         self.audiences = root / "audiences"
         self.saved = root / "saved"
         self.nights = root / "nights"
+        self.erasures = root / "erasures"
         self.pointer = root / "current"
         self.trail_file = root / "trail"
         self.catalogue = root / "catalogue.db"
@@ -79,7 +83,9 @@ class Workspace:
         """Open an existing workspace. Raises NotFoundError where there is none."""
         if not (root / "snapshots").is_dir():
             raise NotFoundError(f"{root}: not a kinfolk workspace; `kinfolk run RECIPE --workspace {root}` makes one")
-        return cls(root)
+        workspace = cls(root)
+        workspace.go_on()
+        return workspace
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -91,7 +97,22 @@ class Workspace:
             with storage_errors(self.root / "lock"):
                 os.ftruncate(handle, 0)
                 os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            settle(self.root)  # an erasure that was killed is finished before anything else happens
             yield
+
+    def go_on(self) -> None:
+        """Finish an erasure that was decided and then killed; leaves it to the holder of the lock where there is one,
+        and to somebody who may write where this process may not."""
+        if (self.root / JOURNAL).exists():
+            with suppress(ConflictError, StorageError), self.lock():
+                pass
+
+    def last_erasure(self) -> int:
+        """Grows with every erasure of customers; 0 while there was none. Kept snapshots are the same until it does."""
+        try:
+            return self.erasures.stat().st_mtime_ns
+        except OSError:
+            return 0
 
     def current(self) -> str | None:
         """Name of the served snapshot, None before the first publication. Raises ArtifactError on a damaged pointer."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from serve.aftermath import write_report
 from serve.night_report import Report
 from serve.nightly import run_night
 from serve.recipe import Recipe, load_recipe
@@ -97,6 +98,13 @@ def hide_later(folder: Path) -> None:
 def content(folder: Path) -> dict[str, bytes]:
     """Every file's bytes."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def written_night(workspace: Workspace, as_of: str, snapshot: str, report: Report | None = None) -> Report:
+    """The report of a night, written with its page."""
+    made = report or Report("night", "published", as_of, f"{snapshot} is served.", snapshot, "s-before", "m", "m")
+    write_report(made, workspace.nights / f"{as_of}-{snapshot}")
+    return made
 
 
 def largest_difference(one: Snapshot, other: Snapshot) -> float:

@@ -117,6 +117,17 @@ def test_history_rollback_and_verify(workspace_copy) -> None:
     assert len(json.loads(kinfolk("verify", "--all", *where, "--json"))) == 3
 
 
+def test_the_audit_log_is_told_newest_first_and_by_action(workspace_copy) -> None:
+    where = ("--workspace", workspace_copy.root)
+    kinfolk("keys", "create", "--role", "marketer", "--name", "Ada", *where)
+    entries = json.loads(kinfolk("audit", *where, "--json"))
+    assert [entry["action"] for entry in entries] == ["key.create", "publish"]
+    assert entries[0]["details"] == {"name": "Ada", "role": "marketer"}
+    assert [entry["id"] for entry in json.loads(kinfolk("audit", "--action", "publish", *where, "--json"))] == [1]
+    assert "key.create" in kinfolk("audit", *where)
+    assert "Nothing is noted" in kinfolk("audit", "--action", "none", *where)
+
+
 def test_keys(workspace_copy) -> None:
     where = ("--workspace", workspace_copy.root)
     assert "no keys" in kinfolk("keys", "list", *where)

@@ -57,7 +57,9 @@ def test_every_command_is_described(generate: ModuleType) -> None:
         "segments",
     ):
         assert f"## kinfolk {command}\n" in page
-    for command in ("export embeddings", "export segments", "history", "rollback", "verify", "serve", "demo"):
+    for command in ("export embeddings", "export segments", "history", "rollback", "verify", "audit", "serve", "demo"):
+        assert f"## kinfolk {command}\n" in page
+    for command in ("nightly", "retrain", "nights", "prune"):
         assert f"## kinfolk {command}\n" in page
     for command in ("keys create", "keys list", "keys revoke"):
         assert f"## kinfolk {command}\n" in page

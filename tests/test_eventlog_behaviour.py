@@ -1,5 +1,6 @@
 """Hand-made aggregates, against the same figures taken plainly from the source."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from configs.errors import ArtifactError
+import eventlog.night
+from configs.errors import ArtifactError, ConflictError
 from eventlog import aggregates
-from eventlog.behaviour import Behaviour, behaviour, load_behaviour, write_behaviour
+from eventlog.behaviour import Behaviour, behaviour, load_behaviour, refreshed, write_behaviour
 from eventlog.config import EventLogConfig
+from eventlog.recode import recoded
 from eventlog.run import run
 from eventlog.sequences import EventLog
 from store.workspace import Workspace
@@ -128,3 +131,48 @@ def test_behaviour_comes_back_as_written_and_a_flipped_bit_is_refused(log: Event
     path.write_bytes(damaged)
     with pytest.raises(ArtifactError, match=r"matrix\.npy"):
         load_behaviour(tmp_path / "behaviour")
+
+
+def with_new_events(frame: pl.DataFrame, folder: Path) -> tuple[EventLog, EventLog, np.ndarray, np.ndarray]:
+    """A log before and after some events, the row of each customer in the one before, and who has new ones."""
+    source = {"name": "a", "path": str(folder / "*.parquet"), "customer": "customer", "time": "time"}
+    source |= {"categorical": ["shop", "store"], "numeric": ["amount", "weight"]}  # type: ignore[dict-item]
+    config = EventLogConfig.model_validate({"sources": [source]})
+    now = datetime(2021, 1, 1, tzinfo=UTC)
+    frame[:2500].filter(pl.col("customer") != 9).write_parquet(folder / "0.parquet")
+    before = run(config, Workspace.create(folder / "ws"), now=now)
+    added = frame[2500:].filter(pl.col("customer") % 3 == 0)
+    later = pl.when(pl.col("customer") == 3).then(pl.col("time") + timedelta(days=60)).otherwise("time")
+    added = added.with_columns(time=later)
+    added.write_parquet(folder / "1.parquet")
+    grown = eventlog.night.run(config, before, Workspace.create(folder / "ws"), datetime(2020, 12, 1), now=now)
+    places = {customer: i for i, customer in enumerate(before.customers)}
+    row = np.array([places.get(customer, -1) for customer in grown.log.customers])
+    assert grown.log.layered
+    assert grown.log.end > before.end
+    assert (row < 0).any()
+    return before, recoded(grown.log, before.schema), row, grown.changed
+
+
+@pytest.mark.parametrize("chunk", [1 << 21, 50])
+def test_refreshed_behaviour_has_the_bytes_of_behaviour_made_anew(
+    frame: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    before, log, row, changed = with_new_events(frame, tmp_path)
+    was, wanted = behaviour(before), behaviour(log)
+    monkeypatch.setattr("eventlog.behaviour_refresh.CHUNK_EVENTS", chunk)
+    made = refreshed(log, was, row, changed)
+    assert made.features == wanted.features
+    assert made.matrix.tobytes() == wanted.matrix.tobytes()
+    kept = np.setdiff1d(np.flatnonzero(row >= 0), changed)
+    assert len(kept) > 10
+    assert refreshed(log, was, row, changed[:0]).matrix[kept].tobytes() == wanted.matrix[kept].tobytes()
+
+
+def test_behaviour_of_other_dictionaries_is_not_refreshed(frame: pl.DataFrame, tmp_path: Path) -> None:
+    before, log, row, changed = with_new_events(frame, tmp_path)
+    other = replace(
+        before.schema, categorical=tuple(replace(f, values=f.values[:3]) for f in before.schema.categorical)
+    )
+    with pytest.raises(ConflictError, match="recode the log with the dictionaries of the model first"):
+        refreshed(recoded(log, other), behaviour(before), row, changed)

@@ -84,7 +84,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(night: NightWorld,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", ["served", "write_alerts", "refreshed_audiences", "prune", "write_report"])
+@pytest.mark.parametrize("step", ["served", "write_events", "refreshed_audiences", "prune", "write_report"])
 def test_killed_after_the_pointer_moved_the_next_one_brings_it_to_its_end(
     night: NightWorld, tmp_path: Path, step: str
 ) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import structlog
 from http_service import N, Service, group_of, problem, publish
+from night_world import written_night
 from prometheus_client.parser import text_string_to_metric_families
 
 from serve.auth import RIGHTS
@@ -36,6 +37,7 @@ KEPT_BY_SOME = [
 """What keeps the register of objections, saved audiences and names of segments, and the list of who moved."""
 NAME = "/v1/segments/{segment}/name"
 SAVED = "/v1/saved-audiences/{saved}"
+NIGHT = "2025-02-01-s-one"
 OPEN = {"/livez", "/readyz", "/metrics"}
 DOCS = Path(__file__).parents[1] / "docs" / "http.md"
 
@@ -48,6 +50,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     made = Service(root)
     for method in ("put", "delete"):  # customer 17 has said something, and objects no more
         getattr(made.client, method)("/v1/objections/17")
+    written_night(made.workspace, NIGHT[:10], NIGHT[11:])
     yield made
     made.close()
 
@@ -65,7 +68,7 @@ def routes(service: Service) -> list[tuple[str, str]]:
 
 
 def call(service: Service, method: str, path: str, audience: str, headers: dict[str, str]) -> Any:
-    filled = path.format(customer="17", segment="1", audience=audience, saved="spring")
+    filled = path.format(customer="17", segment="1", audience=audience, saved="spring", night=NIGHT)
     asked = {"seeds": SEEDS, "size": 120}
     bodies: dict[str, Any] = {"/v1/audiences": asked, "/v1/objections": {"withdraw": [18]}, SAVED: asked}
     bodies[NAME] = {"name": "Ours"}
@@ -98,6 +101,9 @@ def test_every_route_that_was_asked_for_is_there(service: Service) -> None:
         ("GET", "/v1/audiences/{audience}/members"),
         ("GET", "/v1/saved-audiences"),
         ("GET", "/v1/saved-audiences/{saved}"),
+        ("GET", "/v1/nights"),
+        ("GET", "/v1/nights/{night}"),
+        ("GET", "/v1/nights/{night}/page.html"),
         *KEPT_BY_SOME,
     }
 

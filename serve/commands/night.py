@@ -140,12 +140,12 @@ def nights(
     opened = open_workspace(workspace)
     found = read_reports(opened, limit)
     if json:
-        print_json([{"page": str(page), **body} for page, body in found])
+        print_json([{"page": str(one.page), **one.body} for one in found])
         return
     if not found:
         typer.echo("There was no night yet; `kinfolk nightly RECIPE` makes one.")
         return
-    rows = [(*_row(body), str(page)) for page, body in found]
+    rows = [(*_row(one.body), str(one.page)) for one in found]
     print_table(("as of", "kind", "status", "snapshot", "new events", "changed", "moved", "seconds", "page"), rows)
 
 

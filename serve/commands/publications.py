@@ -1,4 +1,4 @@
-"""What was published: history, rollback, verify."""
+"""What was published, and who did what: history, rollback, verify, audit."""
 
 from typing import Annotated
 
@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command()(history)
     app.command()(rollback)
     app.command()(verify)
+    app.command()(audit)
 
 
 def history(
@@ -50,6 +51,36 @@ def history(
         print_json(rows)
     elif not rows:
         typer.echo("Nothing is published yet.")
+    else:
+        print_table(list(rows[0]), [list(row.values()) for row in rows])
+
+
+def audit(
+    workspace: WorkspaceOption = WORKSPACE,
+    action: Annotated[str | None, typer.Option(metavar="ACTION", help="Only such entries, as night.accept.")] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many to show, newest first.")] = 50,
+    json: JsonOption = False,
+) -> None:
+    """List the audit log, newest first: who did what to what, and when. It only grows, and names no customer."""
+    from serve.catalogues import open_catalogue
+
+    with open_catalogue(open_workspace(workspace)) as catalogue:
+        entries = catalogue.audit_log(limit, action=action)
+    rows = [
+        {
+            "id": entry.id,
+            "at": entry.at.isoformat(timespec="seconds"),
+            "actor": entry.actor,
+            "action": entry.action,
+            "subject": entry.subject,
+            "details": dict(entry.details),
+        }
+        for entry in entries
+    ]
+    if json:
+        print_json(rows)
+    elif not rows:
+        typer.echo("Nothing is noted.")
     else:
         print_table(list(rows[0]), [list(row.values()) for row in rows])
 

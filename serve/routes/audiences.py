@@ -74,7 +74,7 @@ def read_audiences(
 def read_audience(response: Response, key: Reader, service: Services, audience: str) -> AudienceAnswer:
     """The report of one audience."""
     stored = load_audience(service.workspace, audience)
-    tag(response, stored.id)
+    tag(response, stored.state)
     return _answer(stored, service.catalogue.audience(stored.id))
 
 
@@ -91,7 +91,8 @@ def read_members(request: Request, key: MembersReader, service: Services, audien
     version, made = objections.version(), stored.members()
     members = still_exported(made, objections)
     since = f".{version}" if len(members) < len(made) else ""
-    headers = headers_of(stored.id, form, since)
+    erased = stored.state.removeprefix(stored.id)
+    headers = headers_of(stored.id, form, since + erased)
     service.catalogue.audit(key.name, "audience.members", stored.id, {"format": form, "size": len(members)})
     if form == "parquet" and not since:
         return FileResponse(stored.folder / MEMBERS, headers=headers, media_type=media_type)

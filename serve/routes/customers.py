@@ -46,7 +46,7 @@ def read_customer(
     if "vector" in include:
         require(key, Right.VECTORS)
     row, naming = snapshot.row(customer), service.named.of(snapshot)
-    tag(response, snapshot.name, *naming.tags)
+    tag(response, snapshot.state, *naming.tags)
     x, y = snapshot.segments.positions[row].tolist()
     return CustomerAnswer(
         customer_id=snapshot.customer(row),
@@ -83,7 +83,7 @@ async def read_similar(
 
     body, objected = await service.search(work)
     response = Response(body, media_type="application/json")
-    tag(response, snapshot.name, *objected.tags)
+    tag(response, snapshot.state, *objected.tags)
     return response
 
 
@@ -112,7 +112,7 @@ def read_way(response: Response, key: Reader, service: Services, snapshot: Serve
     lineage = service.lineages.of(snapshot)
     found = stays(lineage, customer)
     naming = [service.named.read(kept.segments) for kept in lineage]
-    tag(response, snapshot.name, *naming[-1].tags)
+    tag(response, snapshot.state, *naming[-1].tags)
     way = [
         StayAnswer(name=None if stay.segment is None else names.names[stay.segment], **asdict(stay))
         for stay, names in zip(found, naming, strict=True)

@@ -48,7 +48,7 @@ async def metrics(request: Request, service: Services) -> Response:
 @router.get("/v1/snapshot")
 async def snapshot(response: Response, key: Reader, snapshot: Served) -> SnapshotAnswer:
     """The snapshot being served: what it was made from, how much is in it, how good it is."""
-    tag(response, snapshot.name)
+    tag(response, snapshot.state)
     parts = {
         "embeddings": snapshot.embeddings.manifest,
         "index": snapshot.index.manifest,

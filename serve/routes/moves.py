@@ -81,7 +81,8 @@ def compared(
     first = _kept(service, snapshot, earlier or served_before(service.workspace, last.name))
     before, after = service.named.read(checked(first, last).segments), service.named.read(last.segments)
     found = Comparison(first, last, (before.names, after.names))
-    return found, (first.name, last.name, *dict.fromkeys((*before.tags, *after.tags)))
+    erased = [f"e{count}" for kept in (first, last) if (count := kept.segments.manifest.figures.get("erased"))]
+    return found, (first.name, last.name, *dict.fromkeys((*before.tags, *after.tags)), *erased)
 
 
 def _kept(service: Service, snapshot: Snapshot, name: str) -> Kept:

@@ -66,7 +66,7 @@ def read_card_page(key: Reader, service: Services, snapshot: Served, segment: in
 
 def _map(service: Service, snapshot: Snapshot, suffix: str) -> Response:
     naming = service.named.of(snapshot)
-    key = ("map", snapshot.name, *naming.tags)
+    key = ("map", snapshot.state, *naming.tags)
     content = service.pictures.of(key, suffix, partial(draw_map, snapshot.segments, naming.names))
     return _answer(content, suffix, *key[1:])
 
@@ -80,7 +80,7 @@ def _flow(service: Service, snapshot: Snapshot, earlier: str | None, later: str 
 def _card(service: Service, snapshot: Snapshot, segment: int, suffix: str) -> Response:
     profile, naming, lineage = snapshot.profile(segment), service.named.of(snapshot), service.lineages.of(snapshot)
     # an earlier snapshot that is pruned is missing in the trend
-    tags = (snapshot.name, str(segment), str(len(lineage)), *naming.tags)
+    tags = (snapshot.state, str(segment), str(len(lineage)), *naming.tags)
     content = service.pictures.of(("card", *tags), suffix, partial(draw_profile, lineage, profile, naming.names))
     return _answer(content, suffix, *tags, policy=WITHOUT_SCRIPTS)
 

@@ -77,7 +77,7 @@ def read_changes(
     table = still_entering(asked.changes(), service.objections)
     told = {"edition": asked.number, "format": form, "size": len(table)}
     service.catalogue.audit(key.name, "saved.changes", saved, told)
-    headers = headers_of(f"{saved}-{asked.number}", form, f".{asked.audience}.{version}")
+    headers = headers_of(f"{saved}-{asked.number}", form, f".{asked.audience}.{version}.{asked.erased}")
     return listed(table, media_type, form, headers, {"saved": saved, "edition": asked.number}, "changes")
 
 

@@ -42,7 +42,7 @@ def read_segments(
     naming = service.named.of(snapshot)
     groups = None if about is None else service.groups.of(snapshot, about, naming)
     told = Told(service.lineages.of(snapshot), naming).listing(about)
-    tag(response, snapshot.name, *naming.tags)
+    tag(response, snapshot.state, *naming.tags)
     return SegmentsAnswer.model_validate({**told, "groups": groups})
 
 
@@ -51,7 +51,7 @@ def read_segment(response: Response, key: Reader, service: Services, snapshot: S
     """One segment: who is in it, its size over time, how stable it is, what sets it apart, typical customers."""
     profile, naming = snapshot.profile(segment), service.named.of(snapshot)
     told = Told(service.lineages.of(snapshot), naming).one(profile)
-    tag(response, snapshot.name, *naming.tags)
+    tag(response, snapshot.state, *naming.tags)
     return SegmentAnswer.model_validate(told)
 
 
@@ -107,7 +107,7 @@ def read_members(
         for row in page.tolist()
     ]
     more = start + limit < len(rows)
-    tag(response, snapshot.name, *objected.tags)
+    tag(response, snapshot.state, *objected.tags)
     return MembersPage(
         snapshot=snapshot.name,
         segment=segment,

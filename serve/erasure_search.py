@@ -1,0 +1,118 @@
+"""The closing search of an erasure: every file of the workspace, decoded where it is packed, for the ids.
+
+Ids of text with 8 characters or more are looked for in the bytes of every file and in every file's name, and Parquet
+files, whose bytes are packed, are decoded first. Shorter ids, and whole numbers, occur everywhere by chance: as part of
+a number, of a word, of an array of floats. They are looked for where ids stand: in columns of Parquet and Arrow files
+and in JSON values that are named as ids, and in the register of objections. So a find is a customer, and not chance.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from store.erasures import Named
+from store.workspace import Workspace
+
+COLUMNS = ("customer", "customer_id")
+LISTS = ("typical", "seeds", "suppress", "prototypes", "unmatched_ids")
+CHUNK = 1 << 22
+ROWS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What a search found."""
+
+    files: int
+    size: int
+    """Bytes."""
+    found: tuple[str, ...]
+    """Files that still hold an id, relative to the workspace; never the id itself."""
+
+
+def search(workspace: Workspace, who: Named) -> Searched:
+    """Look for customers in everything that a workspace holds."""
+    found, files, size = [], 0, 0
+    needles = tuple(id.encode() for id in who.telling)
+    for number, path in enumerate(sorted(p for p in workspace.root.rglob("*") if p.is_file())):
+        inside = path.relative_to(workspace.root).as_posix()
+        files, size = files + 1, size + path.stat().st_size
+        if any(id in inside for id in who.telling):
+            found.append(f"the name of file {number}")
+        elif _bytes(path, needles) or _decoded(path, who):
+            found.append(inside)
+    return Searched(files, size, tuple(found))
+
+
+def _bytes(path: Path, needles: tuple[bytes, ...]) -> bool:
+    """Whether one of some texts stands in a file's bytes."""
+    if not needles:
+        return False
+    overlap, before = max(map(len, needles)) - 1, b""
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            window = before + chunk
+            if any(needle in window for needle in needles):
+                return True
+            before = window[-overlap:]
+    return False
+
+
+def _decoded(path: Path, who: Named) -> bool:
+    if path.suffix == ".parquet":
+        return any(_in_table(batch, who) for batch in pq.ParquetFile(path).iter_batches(ROWS))
+    if path.suffix == ".arrow":
+        with pa.ipc.open_file(pa.memory_map(str(path), "r")) as reader:
+            names = [name for name in reader.schema.names if name in COLUMNS]
+            return any(_in_table(reader.get_batch(i).select(names), who) for i in range(reader.num_record_batches))
+    if path.suffix == ".json":
+        return _in_json(json.loads(path.read_text(encoding="utf-8")), who)
+    if path.suffix == ".jsonl":
+        return any(_in_json(json.loads(line), who) for line in path.read_text(encoding="utf-8").splitlines())
+    if path.suffix == ".db":
+        return _in_objections(path, who)
+    return False
+
+
+def _in_table(batch: pa.RecordBatch, who: Named) -> bool:
+    for name, array in zip(batch.schema.names, batch.columns, strict=True):
+        column = pl.Series(name, array)
+        if name in COLUMNS and bool(who.among(column).any()):
+            return True
+        texts = column.dtype == pl.String and who.telling
+        if texts and bool(column.str.contains_any(list(who.telling)).any()):
+            return True
+    return False
+
+
+def _in_json(value: Any, who: Named) -> bool:
+    return any(who.are(id) for id in _ids(value, ""))
+
+
+def _ids(value: Any, key: str) -> Iterator[Any]:
+    """Values that are named as ids."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _ids(inner, name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _ids(inner, key)
+    elif key in COLUMNS or key in LISTS:
+        yield value
+
+
+def _in_objections(path: Path, who: Named) -> bool:
+    """Whether the register of objections in an SQLite catalogue names one of them."""
+    with closing(sqlite3.connect(path)) as database:
+        try:
+            return any(who.are(row[0]) for row in database.execute("SELECT customer FROM objections"))
+        except sqlite3.OperationalError:  # another database, without such a table
+            return False
