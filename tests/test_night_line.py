@@ -17,6 +17,7 @@ from eventlog.sequences import EventLog
 from serve.night_facts import load_facts
 from serve.nightly import run_night
 from serve.recipe import load_recipe
+from serve.saved import load_saved
 from serve.snapshot import Snapshot
 from store.catalogue import Catalogue
 from store.workspace import Workspace
@@ -223,3 +224,24 @@ def test_the_nights_recipe_is_no_part_of_a_snapshots_key(night: NightWorld) -> N
     with_gates(night, unassigned=1.0)
     report = run_night(load_recipe(night.recipe_file), night.workspace, day(FIRST))
     assert (report.status, report.snapshot) == ("published", held.snapshot)
+
+
+def test_saved_audiences_are_refreshed_and_keep_their_snapshot(night: NightWorld) -> None:
+    text = night.recipe_file.read_text(encoding="utf-8").replace("night:\n", "night:\n  keep: 2\n")
+    night.recipe_file.write_text(text, encoding="utf-8")
+    seeds = night.folder / "seeds.csv"
+    ids = Snapshot.load(night.workspace).embeddings.customers[:40].to_list()
+    seeds.write_text("customer_id\n" + "\n".join(map(str, ids)) + "\n", encoding="utf-8")
+    words = ["--size", "100", "--save", "spring", "--workspace", night.root]
+    made = kinfolk("audience", "--seeds", seeds, *words, "--out", "out.csv", folder=night.folder)
+    assert made.returncode == 0, made.stderr
+    report = night.night(FIRST)
+    assert not report.warnings
+    editions = load_saved(night.workspace, "spring").editions
+    assert [edition.snapshot for edition in editions] == [report.previous, report.snapshot]
+    # an audience that cannot be refreshed any more is a warning, and its last snapshot stays
+    broken = night.root / "saved" / "spring" / "definitions" / "0001" / "request.json"
+    broken.write_text("{}", encoding="utf-8")
+    reports = [night.night(number) for number in range(FIRST + 1, FIRST + 4)]
+    assert all("spring" in warning for one in reports for warning in one.warnings)
+    assert all(one.status == "published" for one in reports)
