@@ -1,5 +1,6 @@
 """What a night refuses, skips, counts and leaves for later; and that nothing half-read is ever in a log."""
 
+import errno
 import hashlib
 import json
 import os
@@ -17,7 +18,7 @@ from nightly_log import FIRST, NOW, config_of, contents, deliver, frame, midnigh
 
 import eventlog.night
 import eventlog.scan
-from configs.errors import ArtifactError, ConflictError, DataError
+from configs.errors import ArtifactError, ConflictError, DataError, StorageError
 from eventlog.checksums import CACHE
 from eventlog.config import EventLogConfig
 from eventlog.layers import folders_of
@@ -244,6 +245,31 @@ def test_a_truncated_file_and_one_that_changes_while_it_is_read_write_nothing(
     assert [path.name for path in workspace.eventlogs.glob("[!.]*")] == [before.key]
     path.write_bytes(raw)
     assert night(config, before, workspace).new_events == 1
+
+
+@pytest.mark.parametrize(
+    "place", ["eventlog.scan.write_block", "eventlog.night.write_events", "eventlog.compact.write_ids"]
+)
+def test_a_full_disk_is_told_and_leaves_the_log_before(
+    tmp_path: Path,
+    config: EventLogConfig,
+    before: EventLog,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    rows = [(str(i), day(1.5), "a", 1.0, 100 + i) for i in range(12)]  # so many that one plain log is written
+    deliver(tmp_path, 1, {"s0": frame(rows)})
+    with monkeypatch.context() as patch:
+        patch.setattr(place, full)
+        with pytest.raises(StorageError, match="the disk is full; free space or choose another workspace"):
+            night(config, before, workspace)
+    assert [path.name for path in workspace.eventlogs.iterdir()] == [before.key]
+    grown = night(config, before, workspace)
+    assert (grown.new_events, grown.log.layered) == (12, False)
 
 
 @pytest.mark.parametrize(
