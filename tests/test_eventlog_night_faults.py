@@ -18,7 +18,8 @@ import eventlog.night
 import eventlog.scan
 from configs.errors import ArtifactError, ConflictError, DataError, StorageError
 from eventlog.checksums import CACHE
-from eventlog.config import EventLogConfig
+from eventlog.config import EventLogConfig, Source
+from eventlog.files import SourceFile, find_files
 from eventlog.layers import folders_of
 from eventlog.run import run as prepare
 from eventlog.sequences import EventLog
@@ -202,6 +203,21 @@ def test_a_folder_that_is_gone_is_no_quiet_night(
     (tmp_path / "s0").rmdir()
     with pytest.raises(DataError, match="there is no such file"):
         night(config, before, workspace)
+
+
+def test_a_file_that_goes_while_it_is_looked_at_is_told(
+    tmp_path: Path, config: EventLogConfig, before: EventLog, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(source: Source, *, read_before: bool) -> list[SourceFile]:
+        files = find_files(source, read_before=read_before)
+        (tmp_path / "s0" / "0001.parquet").unlink(missing_ok=True)
+        return files
+
+    deliver(tmp_path, 1, {"s0": frame([("5", day(1.5), "a", 1.0, 100)])})
+    monkeypatch.setattr("eventlog.arrivals.find_files", found)
+    with pytest.raises(DataError, match=r"source 's0': .*0001\.parquet: cannot be read \(No such file or directory\)"):
+        night(config, before, workspace)
+    assert night(config, before, workspace).log is before
 
 
 def test_a_truncated_file_and_one_that_changes_while_it_is_read_write_nothing(
