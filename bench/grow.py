@@ -19,8 +19,10 @@ import polars as pl
 
 import eventlog.night
 from bench.measure import measured
+from eventlog.behaviour import behaviour, refreshed
 from eventlog.compact import compact
 from eventlog.config import EventLogConfig
+from eventlog.recode import recoded
 from eventlog.run import run
 from eventlog.sequences import EventLog
 from store.workspace import Workspace
@@ -106,6 +108,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.03, help="share of customers with new events")
     parser.add_argument("--new-each", type=int, default=25, help="new events of each of them")
     parser.add_argument("--event-ids", action="store_true", help="events have ids, and repeats are looked for")
+    parser.add_argument("--behaviour", action="store_true", help="time behaviour, made anew and refreshed, too")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     each, ids = options.events_each, options.event_ids
@@ -124,6 +127,7 @@ def main() -> None:
         again = timed(lambda: eventlog.night.run(config, log, workspace, NIGHT))
         deep = timed(lambda: EventLog.load(grown.log.folder))
         read = timed(lambda: read_through(grown.log))
+        behaviours = behaviour_times(log, grown) if options.behaviour else {}
         together = timed(lambda: compact(grown.log, workspace.eventlogs / "plain", "plain"))
         size = {path.name: path.stat().st_size for path in grown.log.folder.iterdir()}
     line = {
@@ -135,7 +139,20 @@ def main() -> None:
         "layer_events_mb": round(sum(size[f"{part}.npy"] for part in ("codes", "values", "time")) / 2**20, 1),
         "prepare_s": round(prepare_s, 2), "prepare_peak_rss_mb": round(prepare_mb),
     }  # fmt: skip
-    print(json.dumps(line))
+    print(json.dumps(line | behaviours))
+
+
+def behaviour_times(before: EventLog, grown: eventlog.night.Grown) -> dict[str, float]:
+    """Seconds of the behaviour of everybody, and of what the night makes of the behaviour before it."""
+    log = recoded(grown.log, before.schema)
+    place = before.customers.search_sorted(log.customers).to_numpy().astype(np.int64)
+    known = before.customers.gather(np.minimum(place, before.n_customers - 1)) == log.customers
+    row = np.where(known.to_numpy(), place, -1)
+    start = time.perf_counter()
+    previous = behaviour(before)
+    anew = time.perf_counter()
+    refreshed(log, previous, row, grown.changed)
+    return {"behaviour_s": round(anew - start, 2), "refreshed_s": round(time.perf_counter() - anew, 2)}
 
 
 def read_through(log: EventLog) -> None:
