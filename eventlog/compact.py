@@ -39,7 +39,7 @@ def compact(
     *,
     beside: Path | None = None,
 ) -> EventLog:
-    """Write the events of `log` as a plain log at `target`, or reuse the one that stands there.
+    """Write the events of `log`, as it was loaded, as a plain log at `target`, or reuse the one that stands there.
 
     What was read (files and event ids) is carried over, so that nights go on from it. With `beside`, the folder of the
     layers below, `log` is a layer that a night has just made and that nobody will see: its parents and counts are

@@ -34,8 +34,8 @@ COLUMNS = ("codes", "values", "time")
 PIECE = 1 << 18
 Ranges = list[tuple[int, int]]
 Values = Mapping[tuple[str, str], str]
-"""(field, value) of dictionaries that are to be blanked -> what stands in its place: the same wherever it stood, so that
-dictionaries still fit each other, and made of the receipt's id alone, so that it tells nothing."""
+"""(field, value) of dictionaries that are to be blanked -> what stands in its place: the same wherever it stood, so
+that dictionaries still fit each other, and made of the receipt's id alone, so that it tells nothing."""
 
 
 @dataclass(eq=False)

@@ -5,6 +5,7 @@ the next one (`leftover`). What goes wrong once the snapshot is served is a warn
 """
 
 import json
+import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -15,20 +16,23 @@ from configs.errors import ArtifactError, KinfolkError, storage_errors
 from configs.progress import Progress
 from serve.editions import refresh
 from serve.moves import Comparison
-from serve.night_events import write_events
+from serve.night_events import Cause, write_events
 from serve.night_facts import Facts, load_facts
-from serve.night_files import EVENTS, PAGE, REPORT
+from serve.night_files import DELIVERY, EVENTS, PAGE, REPORT
 from serve.night_gates import failed, gates_of
 from serve.night_gates import told as told_gate
+from serve.night_page import write_page
 from serve.night_report import Report
 from serve.night_segments import compared, flows, happened, segments_then
 from serve.recipe import Recipe
 from serve.retention import prune
 from serve.saved import saved_names
 from serve.snapshot import Snapshot
+from serve.webhook import deliver
 from store.artifact import read_manifest, write_atomic
 from store.catalogue import Catalogue
 from store.history import serve
+from store.objections import Objections
 from store.workspace import Workspace
 
 
@@ -134,7 +138,8 @@ def finished(report: Report, comparison: Comparison, around: Setting) -> Report:
     alerts: dict[str, int] = {}
 
     def tell() -> list[str]:
-        cause, shift_z = ("model" if report.kind == "retrain" else "customer"), around.recipe.night.shift_z
+        cause: Cause = "model" if report.kind == "retrain" else "customer"
+        shift_z = around.recipe.night.shift_z
         alerts.update(write_events(comparison, report.as_of, folder / EVENTS, shift_z=shift_z, cause=cause))
         return []
 
@@ -147,6 +152,7 @@ def finished(report: Report, comparison: Comparison, around: Setting) -> Report:
     steps: list[tuple[str, str, Callable[[], list[str]]]] = [
         ("events", "Telling who moved", tell),
         ("audiences", "Refreshing saved audiences", lambda: refreshed_audiences(around)),
+        ("webhook", "Delivering events", lambda: delivered(around)),
         ("prune", "Removing old snapshots", clear),
     ]
     for stage, words, step in steps:
@@ -179,6 +185,22 @@ def refreshed_audiences(around: Setting) -> list[str]:
     return told
 
 
+def delivered(around: Setting) -> list[str]:
+    """Send the events of this night, and what earlier ones could not send, oldest first; returns why where it fails."""
+    config, workspace = around.recipe.night.webhook, around.workspace
+    if config is None:
+        return []
+    objected = [objection.customer for objection in Objections(around.catalogue).standing()]
+    begun = time.monotonic()
+    for events in sorted(workspace.nights.glob(f"[!.]*/{EVENTS}")):
+        left = config.budget_seconds - (time.monotonic() - begun)
+        state = events.with_name(DELIVERY)
+        found = deliver(events, config, state, around.progress, objected=objected, budget=max(left, 0.0))
+        if not found.done:
+            return [f"webhook: {found.reason}"]
+    return []
+
+
 def folder_of(workspace: Workspace, report: Report) -> Path:
     """Where the report of a night is."""
     return workspace.nights / f"{report.as_of}-{report.snapshot}"
@@ -188,7 +210,7 @@ def write_report(report: Report, folder: Path) -> None:
     """Write the page and then the report, which says that the night is told."""
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / PAGE).write_text("page")
+        write_page(report, folder / PAGE)
         write_atomic(folder / REPORT, json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n")
 
 

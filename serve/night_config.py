@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from configs.reader import Config
+from serve.webhook_config import WebhookConfig
 
 
 class GatesConfig(Config):
@@ -41,5 +42,7 @@ class NightConfig(Config):
     """Snapshots kept, the last served ones; those that a saved audience was last refreshed with stay besides."""
     shift_z: float = Field(default=3.5, gt=0, le=1000)
     """A customer's new events are told as a sudden shift from so many robust standard deviations on."""
+    webhook: WebhookConfig | None = None
+    """Where events about customers are sent besides; nowhere if left out."""
     gates: GatesConfig = Field(default_factory=GatesConfig)
     """Limits that a new snapshot must keep before it is served."""

@@ -43,6 +43,7 @@ from serve.night_measure import Pair, Parts, night_facts
 from serve.night_report import Report
 from serve.pipeline import ACTOR, index_of, recorded, segments_of, sweep_hidden
 from serve.recipe import Recipe
+from serve.webhook_config import secret_of
 from store.artifact import Manifest, key_of, stands
 from store.erasures import Erasures
 from store.workspace import SNAPSHOT_VERSION, Workspace
@@ -96,6 +97,8 @@ def run_night(
     whatever is raised, the snapshot that was served stays so.
     """
     check_accepted(accept)
+    if recipe.night.webhook is not None:
+        secret_of(recipe.night.webhook)  # a missing one is told before the work, not after it
     clock = now or datetime.now(UTC)
     until = datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC) + timedelta(days=1)
     if as_of > clock.date():
