@@ -37,6 +37,8 @@ from serve.outputs import output
 SHIFT_Z = 3.5
 """From so many robust standard deviations on a customer's new events are told as a sudden shift."""
 PIECE = 4096
+NO_LINES = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
+"""Letters that some readers take for the end of a line, and JSON does not, as JSON may write them."""
 Cause = Literal["customer", "model"]
 Line = tuple[int, str, dict[str, Any]]
 """Row of the customer in the later snapshot, kind, the rest."""
@@ -57,7 +59,7 @@ def write_events(
         for row, kind, told in merge(_moved(comparison), _shifted(comparison, shift_z), key=lambda line: line[:2]):
             customer = str(later.embeddings.customers[row])
             whole = {"id": event_id(later.name, customer, kind), "kind": kind, **common, "customer": customer, **told}
-            file.write(json.dumps(whole, ensure_ascii=False, allow_nan=False) + "\n")
+            file.write(json.dumps(whole, ensure_ascii=False, allow_nan=False).translate(NO_LINES) + "\n")
             counts[kind] += 1
     return counts
 

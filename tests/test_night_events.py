@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,15 @@ def test_in_small_pieces_the_bytes_are_the_same(
     assert written(pair, tmp_path / "pieces.jsonl", shift_z=1.0) == whole
 
 
+def test_no_name_can_break_a_line(pair: Comparison, tmp_path: Path) -> None:
+    odd = 'a\nb\x85c\u2028d\u2029e"f'
+    write_events(replace(pair, names=(NAMES, {**NAMES, 3: odd})), "2025-05-01", tmp_path / "e.jsonl")
+    lines = (tmp_path / "e.jsonl").read_text(encoding="utf-8").splitlines()
+    moved = [event for event in map(json.loads, lines) if event["kind"] == "moved"]
+    assert len(moved) == len(MOVED)
+    assert moved[0]["to"]["name"] == odd
+
+
 def test_who_changed_nothing_is_not_looked_at(pair: Comparison, tmp_path: Path) -> None:
     same = Comparison(pair.later, pair.later, pair.names)
     with patch("cluster.surprise.Habits.scores", lambda *_: np.zeros(0)):
@@ -148,7 +158,7 @@ def test_killed_while_writing_the_file_before_stays(
 ) -> None:
     path = tmp_path / "e.jsonl"
     before = written(pair, path)
-    replace, seen = os.replace, []
+    rename, seen = os.replace, []
 
     def killed(source: Path, target: Path) -> None:
         seen.append(source)
@@ -157,7 +167,7 @@ def test_killed_while_writing_the_file_before_stays(
     monkeypatch.setattr(os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         write_events(pair, "2025-05-02", path)
-    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(os, "replace", rename)
     assert seen
     assert [json.loads(line) for line in path.read_text().splitlines()] == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["e.jsonl"]
