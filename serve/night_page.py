@@ -13,6 +13,8 @@ from store.artifact import write_atomic
 
 FIELDS, WORST, FLOWS = 16, 3, 20
 """Fields whose drift is drawn, of which so many with their bins; streams in the table."""
+SEEN = 0.0005
+"""A smaller share would be drawn and written as nothing."""
 NOTABLE = 0.1
 """From this index on, a field's bins are worth looking at."""
 PAGE = """<!DOCTYPE html>
@@ -305,8 +307,9 @@ def _note(one: FieldDrift) -> str:
 
 
 def _bins(one: FieldDrift) -> str:
-    longest = max((max(before, now) for _, before, now in one.bins), default=0.0)
-    rows = [Bar(words, f"{before:.1%} → {now:.1%}", now, before) for words, before, now in one.bins]
+    bins = [(words, before, now) for words, before, now in one.bins if max(before, now) >= SEEN]
+    longest = max((max(before, now) for _, before, now in bins), default=0.0)
+    rows = [Bar(words, f"{before:.1%} → {now:.1%}", now, before) for words, before, now in bins]
     key = '<p class="key small"><i></i>now <i class="was"></i>in training</p>'
     return f"<div><h3>{_esc(one.field)}: the bins that moved most</h3>\n{key}\n{bars(rows, longest)}</div>"
 

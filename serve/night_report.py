@@ -68,12 +68,13 @@ class FieldDrift:
     field: str
     kind: Literal["categorical", "numeric", "time"]
     psi: float
-    """Population stability index over the field's bins."""
+    """Population stability index over the field's bins, less what chance alone is expected to give."""
     absent: float
     """Share of new events without a value."""
     absent_before: float
     unseen: float | None
-    """Share of new events with a value that the model has never seen; None of numeric fields."""
+    """Of the new events that have a value, the share whose value the model has never seen, beyond that of rare values
+    in training; None of numeric fields and times, and of too few events to say."""
     bins: tuple[tuple[str, float, float], ...] = ()
     """Bin in words, its share before, its share now; the bins that moved most first, at most twelve."""
 

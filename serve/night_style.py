@@ -10,8 +10,9 @@ STYLE = """
     --good-ground: #17302a; --odd-ground: #352b16 }
 }
 * { box-sizing: border-box }
+html { font-size: 16px }
 body { margin: 0 auto; max-width: 62rem; padding: 1.2rem 1rem 3rem; background: var(--ground); color: var(--ink);
-  font: 16px/1.45 system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif; overflow-wrap: anywhere }
+  font: 1rem/1.45 system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif; overflow-wrap: anywhere }
 h1 { font-size: 1.5rem; line-height: 1.2; margin: 0 0 .8rem }
 h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; padding-top: .9rem; border-top: 1px solid var(--line) }
 h3 { font-size: 1rem; margin: 1.2rem 0 .4rem }
@@ -86,7 +87,7 @@ tr.odd td:first-child { box-shadow: inset .25rem 0 var(--odd) }
 @media (max-width: 34rem) {
   th:first-child, td:first-child { min-width: 5.8rem }
   td .mark { white-space: normal }
-  body { font-size: 15px }
+  html { font-size: 15px }
   td, th { padding-left: .5rem }
   .bars { grid-template-columns: 1fr max-content }
   .bars > .name { grid-column: 1 / -1; max-width: none; margin-top: .3rem }
@@ -95,7 +96,8 @@ tr.odd td:first-child { box-shadow: inset .25rem 0 var(--odd) }
   :root { color-scheme: light; --ground: #ffffff; --ink: #000000; --faint: #444444; --line: #bbbbbb;
     --soft: #eeeeee; --bar: #0072b2; --was: #9aa1a9; --good: #00694d; --bad: #b23c00; --odd: #7a5200;
     --bad-ground: #ffffff; --good-ground: #ffffff; --odd-ground: #ffffff }
-  body { max-width: none; padding: 0; font-size: 11px }
+  html { font-size: 10.5px }
+  body { max-width: none; padding: 0 }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact }
   h2, h3 { break-after: avoid }
   tr, .bars > *, .flow, dl div { break-inside: avoid }
