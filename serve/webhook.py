@@ -106,11 +106,12 @@ def deliver(
     the configuration's where left out. A target that is out of reach or refuses ends in a reason, not in an error.
     Raises InputError where the secret is missing, ArtifactError for a damaged file, StorageError.
     """
-    secret, begun = secret_of(config), time.monotonic()
-    found = _state(state)
+    begun, found = time.monotonic(), _state(state)
     if found.done:
         return found.told()
     found = _placed(events, found)
+    _write(state, found)  # from now on these events are known to be wanted, even where the secret is missing
+    secret = secret_of(config)
     left_out = frozenset() if config.include_objected else frozenset(objected)
     until = begun + (config.budget_seconds if budget is None else budget)
     delivery = _Delivery(events, config, state, secret, left_out, until)
@@ -128,6 +129,10 @@ def _state(path: Path) -> State:
         raise ArtifactError(
             f"{path}: cannot be read ({error}); remove it to deliver the events beside it again, from the first on"
         ) from None
+
+
+def _write(path: Path, state: State) -> None:
+    write_atomic(path, json.dumps(asdict(state)) + "\n")
 
 
 def _placed(events: Path, state: State) -> State:
@@ -175,7 +180,7 @@ class _Delivery:
         return self._noted(replace(state, done=True)).told()
 
     def _noted(self, state: State) -> State:
-        write_atomic(self.state, json.dumps(asdict(state)) + "\n")
+        _write(self.state, state)
         return state
 
     def _next(self, state: State) -> _Batch | None:

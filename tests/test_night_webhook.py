@@ -258,6 +258,9 @@ def test_a_secret_that_is_missing_or_short_is_refused_before_anything_is_sent(
     with pytest.raises(InputError, match="OTHER holds fewer than 16 characters"):
         send(events, receiver, secret_variable="OTHER")
     assert not receiver.requests
+    # but it is noted that these events are wanted: the next night finds them by their state
+    assert json.loads(events.with_name("delivery.json").read_text())["done"] is False
+    assert send(events, receiver).done
 
 
 def test_no_events_are_delivered_at_once(tmp_path: Path, receiver: Receiver) -> None:
