@@ -36,20 +36,26 @@ class Searched:
     """Bytes."""
     found: tuple[str, ...]
     """Files that still hold an id, relative to the workspace; never the id itself."""
+    unread: tuple[str, ...]
+    """Files that could not be decoded, so that only their bytes were searched."""
 
 
 def search(workspace: Workspace, who: Named) -> Searched:
     """Look for customers in everything that a workspace holds."""
-    found, files, size = [], 0, 0
+    found, unread, files, size = [], [], 0, 0
     needles = tuple(id.encode() for id in who.telling)
     for number, path in enumerate(sorted(p for p in workspace.root.rglob("*") if p.is_file())):
         inside = path.relative_to(workspace.root).as_posix()
         files, size = files + 1, size + path.stat().st_size
         if any(id in inside for id in who.telling):
             found.append(f"the name of file {number}")
-        elif _bytes(path, needles) or _decoded(path, who):
-            found.append(inside)
-    return Searched(files, size, tuple(found))
+            continue
+        try:
+            if _bytes(path, needles) or _decoded(path, who):
+                found.append(inside)
+        except (pa.ArrowInvalid, ValueError, sqlite3.DatabaseError):
+            unread.append(inside)
+    return Searched(files, size, tuple(found), tuple(unread))
 
 
 def _bytes(path: Path, needles: tuple[bytes, ...]) -> bool:

@@ -78,7 +78,8 @@ def forget(
         receipt = _erased(workspace, catalogue, who, texts, progress, actor, stack)
     with progress.task("Searching every byte", None):
         searched = search(workspace, who)
-    receipt["search"] = {"files": searched.files, "bytes": searched.size, "found": list(searched.found)}
+    told = {"found": list(searched.found), "unread": list(searched.unread)}
+    receipt["search"] = {"files": searched.files, "bytes": searched.size, **told}
     write_receipt(workspace.root, receipt)
     return receipt
 
