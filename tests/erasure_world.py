@@ -28,7 +28,7 @@ SECTIONS = """\
   customer: customer_id
   time: timestamp
   categorical: [subject]
-  numeric: [amount]
+  numeric: [points]
 train:
   width: 16
   hidden: 16
@@ -123,7 +123,7 @@ def make_world(home: Path) -> World:
 
 def _complain(path: Path, ids: list[str]) -> None:
     """Complaints: a subject that everybody has, one for each that names them, and rows that break the contract."""
-    lines = ["customer_id,timestamp,subject,amount"]
+    lines = ["customer_id,timestamp,subject,points"]
     for number, id in enumerate(ids):
         lines.append(f"{id},2025-01-03T08:00:00Z,fees,{number}")
         lines.append(f"{id},2025-01-04T08:00:00Z,letter of {id},1")
