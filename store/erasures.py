@@ -74,10 +74,14 @@ class Named:
         return frozenset(map(str, self.numbers))
 
     def blanked(self, text: str) -> str:
-        """A text without those ids that are long enough to be told from chance."""
-        for id in self.telling:
-            text = text.replace(id, "(erased)")
-        return text
+        """A text without those ids that are long enough to be told from chance; part of a longer word is none."""
+        return text if self._words is None else self._words.sub("(erased)", text)
+
+    @cached_property
+    def _words(self) -> re.Pattern[str] | None:
+        if not self.telling:
+            return None
+        return re.compile(rf"(?<![0-9A-Za-z])(?:{'|'.join(map(re.escape, self.telling))})(?![0-9A-Za-z])")
 
 
 class Erasures:

@@ -59,6 +59,8 @@ def test_every_command_is_described(generate: ModuleType) -> None:
         assert f"## kinfolk {command}\n" in page
     for command in ("export embeddings", "export segments", "history", "rollback", "verify", "serve", "demo"):
         assert f"## kinfolk {command}\n" in page
+    for command in ("forget", "erasures"):
+        assert f"## kinfolk {command}\n" in page
     for command in ("keys create", "keys list", "keys revoke"):
         assert f"## kinfolk {command}\n" in page
     for command in ("show", "moves", "history", "rename", "names", "map", "flow", "members", "card"):

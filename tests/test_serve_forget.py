@@ -8,20 +8,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
 from conftest import kinfolk
 from erasure_world import World, make_world
-from http_service import Service
+from http_service import Service, publish
 
 from cluster.artifact import Segments
 from cluster.landmarks import Ground
 from configs.errors import ConflictError, InputError
 from embed.artifact import Embeddings
+from embed.customers import changes
+from eventlog.config import EventLogConfig
+from eventlog.run import run as prepare
 from eventlog.sequences import EventLog
 from index.request import AudienceRequest
+from index.update import update_inverted
 from serve.attribution import why
 from serve.audiences import Asked, load_audience
 from serve.editions import refresh, save
@@ -515,3 +520,64 @@ def test_the_register_holds_no_id_and_another_salt_everywhere(world: World, tmp_
     with Catalogue(tmp_path / "other.db") as other:
         assert Erasures(other).salt() != salt[0]
         assert Erasures(other).hashes([world.ids[8]]) != [rows[0][0]]
+
+
+def small(root: Path, ids: pl.Series) -> Workspace:
+    """A served snapshot of some customers with a log, and nothing else."""
+    publish(root, ids=ids)
+    events = root.parent / "events.csv"
+    lines = [f"{id},2020-01-0{n + 1},shop {id}" for id in ids for n in range(2)]
+    events.write_text("\n".join(["customer_id,time,shop", *lines]) + "\n", encoding="utf-8")
+    source = {"name": "s", "path": str(events), "customer": "customer_id", "time": "time", "categorical": ["shop"]}
+    workspace = Workspace.create(root)
+    prepare(EventLogConfig.model_validate({"sources": [source]}), workspace)
+    return workspace
+
+
+def test_whole_numbers_are_found_however_they_are_written(tmp_path: Path) -> None:
+    workspace = small(tmp_path / "w", pl.Series(range(60)))
+    typical = Snapshot.load(workspace).segments.profiles[1].typical[0]
+    assert typical == 1
+    receipt = forget(workspace, ["007", " +1", "99"])
+    assert (receipt["asked"], receipt["known"], receipt["unknown"]) == (3, 2, 1)
+    assert receipt["search"] == {**receipt["search"], "found": [], "unread": []}
+    left = Snapshot.load(workspace)
+    assert left.embeddings.customers.to_list() == [id for id in range(60) if id not in (1, 7)]
+    assert 1 not in left.segments.profiles[1].typical
+    (log,) = (EventLog.load(path) for path in workspace.eventlogs.glob("[!.]*"))
+    assert not {"shop 1", "shop 7"} & set(log.schema.categorical[0].values)
+    assert "shop 17" in log.schema.categorical[0].values
+    with Catalogue(workspace.catalogue) as catalogue:
+        assert Erasures(catalogue).mask(pl.Series([1, 7, 8, 99])).tolist() == [True, True, False, True]
+        assert Erasures(catalogue).mask(pl.Series(["1", "7", "8"])).tolist() == [True, True, False]
+        assert Erasures(catalogue).hold(["007", 8, "1 "]) == [True, False, True]
+    assert allow(workspace, ["07"]) == 1
+
+
+def test_an_id_that_begins_another_one_is_not_taken_for_it(tmp_path: Path) -> None:
+    ids = ["customer-1", "customer-10", *(f"customer-2{n}" for n in range(40))]
+    workspace = small(tmp_path / "w", pl.Series(sorted(ids)))
+    receipt = forget(workspace, ["customer-1"])
+    assert receipt["search"]["found"] == []
+    assert "customer-10" in Snapshot.load(workspace).embeddings.customers
+    (log,) = (EventLog.load(path) for path in workspace.eventlogs.glob("[!.]*"))
+    assert "shop customer-10" in log.schema.categorical[0].values
+
+
+def test_an_erased_index_is_that_of_an_update_without_them(world: World, tmp_path: Path) -> None:
+    before = Snapshot.load(world.workspace)
+    gone = world.ids[5:60:7]
+    keep = ~before.embeddings.customers.is_in(list(gone)).to_numpy()
+    held = before.index.inverted
+    forget(world.workspace, gone)
+    after = Snapshot.load(world.workspace)
+    updated = update_inverted(held, changes(before.embeddings, after.embeddings), after.embeddings, lambda n: None)
+    faiss.write_index(updated, str(tmp_path / "updated.faiss"))
+    assert (after.folder / "index" / "index.faiss").read_bytes() == (tmp_path / "updated.faiss").read_bytes()
+    assert after.index.nprobe == before.index.nprobe
+    rows, similarity = after.index.similar(np.arange(20), 5)
+    old_rows = np.flatnonzero(keep)
+    allowed = keep.copy()
+    wanted, exact = before.index.similar(old_rows[:20], 5, allowed)
+    assert np.array_equal(old_rows[rows], wanted)
+    assert np.array_equal(similarity, exact)

@@ -23,7 +23,7 @@ from serve.snapshot import Snapshot
 from serve.soundness import check, damage
 from store.artifact import MANIFEST, create
 from store.catalogue import Catalogue
-from store.erasures import Erasures, receipts
+from store.erasures import Erasures
 from store.objections import Objections
 from store.rewrite import JOURNAL, ROOM
 from store.workspace import Workspace
@@ -152,7 +152,7 @@ def test_a_damaged_journal_is_told(tmp_path: Path) -> None:
 
 
 def make(root: Path) -> None:
-    """A small workspace of two customers' worth of everything: a log, a snapshot, an audience, objections, leftovers."""
+    """A small workspace with a log, a snapshot, a saved audience, an objection, a night and leftovers."""
     from http_service import publish
 
     from eventlog.config import EventLogConfig
@@ -185,8 +185,9 @@ def make(root: Path) -> None:
 
 def plain() -> None:
     """Have maps drawn in no time: they are written by libraries whose file operations are not seen here."""
-    import cluster.artifact
     import plotly.offline
+
+    import cluster.artifact
 
     cluster.artifact.draw = lambda path, *_: path.write_bytes(b"picture") and None
     plotly.offline.get_plotlyjs = lambda: "/* plotly */"
