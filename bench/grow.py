@@ -1,7 +1,7 @@
 """Time a night of the event log: `python -m bench.grow --customers 1000000 --events-each 25 --share 0.03`.
 
 Prints one JSON line. The bank's customers have `--events-each` events each; then a share of them have as many new
-events each, of which one in a hundred is late, and some are of new customers. Refreshing behaviour is timed too.
+events each, of which one in a hundred is late, and some are of new customers.
 """
 
 import argparse
@@ -9,7 +9,9 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,12 @@ import polars as pl
 
 import eventlog.night
 from bench.measure import measured
+from eventlog.behaviour import behaviour, refreshed
 from eventlog.compact import compact
 from eventlog.config import EventLogConfig
+from eventlog.recode import recoded
 from eventlog.run import run
+from eventlog.sequences import EventLog
 from store.workspace import Workspace
 
 START = np.datetime64("2025-01-01T00:00:00.000000")
@@ -76,6 +81,25 @@ def timed(work: Callable[[], object]) -> float:
     return round(time.perf_counter() - start, 2)
 
 
+def prepared(root: Path, customers: int, each: int, ids: bool, seed: int) -> tuple[float, float, str]:
+    """Write a year and prepare it under `root`: seconds, peak MB, and key of the log."""
+    folder = root / "source"
+    folder.mkdir()
+    write_year(folder, customers, each, np.random.default_rng([seed, 0]))
+    workspace = Workspace.create(root / "workspace")
+    with measured() as cost:
+        log = run(config_of(root, ids), workspace)
+    eventlog.night.run(config_of(root, ids), log, workspace, NIGHT)  # every checksum is known from here on
+    return cost.wall_s, cost.peak_rss_mb, log.key
+
+
+def config_of(root: Path, ids: bool) -> EventLogConfig:
+    """The recipe's event log."""
+    source = {"name": "bank", "path": str(root / "source" / "*.parquet"), "categorical": ["kind", "merchant"]}
+    source |= {"numeric": ["amount"], **({"event_id": "id"} if ids else {})}
+    return EventLogConfig.model_validate({"sources": [source]})
+
+
 def main() -> None:
     """Prepare a year, take a night, and print what it took."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -84,40 +108,58 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.03, help="share of customers with new events")
     parser.add_argument("--new-each", type=int, default=25, help="new events of each of them")
     parser.add_argument("--event-ids", action="store_true", help="events have ids, and repeats are looked for")
+    parser.add_argument("--behaviour", action="store_true", help="time behaviour, made anew and refreshed, too")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    random = np.random.default_rng(options.seed)
+    each, ids = options.events_each, options.event_ids
     with tempfile.TemporaryDirectory(prefix="grow-") as name:
-        folder = Path(name) / "source"
-        folder.mkdir()
-        old = write_year(folder, options.customers, options.events_each, random)
-        source = {"name": "bank", "path": str(folder / "*.parquet"), "categorical": ["kind", "merchant"]}
-        source |= {"numeric": ["amount"], **({"event_id": "id"} if options.event_ids else {})}
-        config = EventLogConfig.model_validate({"sources": [source]})
-        workspace = Workspace.create(Path(name) / "workspace")
-        with measured() as prepared:
-            log = run(config, workspace)
-        eventlog.night.run(config, log, workspace, NIGHT)  # every checksum is known from here on
-        write_night(folder, options.customers, options.new_each, options.share, old, random)
+        root = Path(name)
+        # a process of its own, so that its memory is not taken for that of the night
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            done = pool.submit(prepared, root, options.customers, each, ids, options.seed)
+            prepare_s, prepare_mb, key = done.result()
+        workspace, config = Workspace.create(root / "workspace"), config_of(root, ids)
+        log = EventLog.load(workspace.eventlogs / key, deep=False)
+        random = np.random.default_rng([options.seed, 1])
+        write_night(root / "source", options.customers, options.new_each, options.share, log.n_events, random)
         with measured() as night:
             grown = eventlog.night.run(config, log, workspace, NIGHT)
         again = timed(lambda: eventlog.night.run(config, log, workspace, NIGHT))
-        deep = timed(lambda: type(log).load(grown.log.folder))
-        read = timed(
-            lambda: [np.asarray(grown.log.codes[i : i + 100_000]) for i in range(0, grown.log.n_events, 100_000)]
-        )
+        deep = timed(lambda: EventLog.load(grown.log.folder))
+        read = timed(lambda: read_through(grown.log))
+        behaviours = behaviour_times(log, grown) if options.behaviour else {}
         together = timed(lambda: compact(grown.log, workspace.eventlogs / "plain", "plain"))
         size = {path.name: path.stat().st_size for path in grown.log.folder.iterdir()}
     line = {
-        "stage": "grow", "customers": options.customers, "events": old, "new_events": grown.new_events,
+        "stage": "grow", "customers": options.customers, "events": log.n_events, "new_events": grown.new_events,
         "late_events": grown.late_events, "new_customers": grown.new_customers, "changed": len(grown.changed),
-        "event_ids": options.event_ids, "prepare_s": round(prepared.wall_s, 2), "night_s": round(night.wall_s, 2),
-        "night_cpu_s": round(night.cpu_s, 2), "peak_rss_mb_prepare": round(prepared.peak_rss_mb),
-        "peak_rss_mb": round(night.peak_rss_mb), "again_s": again, "deep_check_s": deep, "read_all_codes_s": read,
+        "event_ids": ids, "night_s": round(night.wall_s, 2), "night_cpu_s": round(night.cpu_s, 2),
+        "peak_rss_mb": round(night.peak_rss_mb), "again_s": again, "deep_check_s": deep, "read_through_s": read,
         "compact_s": together, "layer_mb": round(sum(size.values()) / 2**20, 1),
         "layer_events_mb": round(sum(size[f"{part}.npy"] for part in ("codes", "values", "time")) / 2**20, 1),
+        "prepare_s": round(prepare_s, 2), "prepare_peak_rss_mb": round(prepare_mb),
     }  # fmt: skip
-    print(json.dumps(line))
+    print(json.dumps(line | behaviours))
+
+
+def behaviour_times(before: EventLog, grown: eventlog.night.Grown) -> dict[str, float]:
+    """Seconds of the behaviour of everybody, and of what the night makes of the behaviour before it."""
+    log = recoded(grown.log, before.schema)
+    place = before.customers.search_sorted(log.customers).to_numpy().astype(np.int64)
+    known = before.customers.gather(np.minimum(place, before.n_customers - 1)) == log.customers
+    row = np.where(known.to_numpy(), place, -1)
+    start = time.perf_counter()
+    previous = behaviour(before)
+    anew = time.perf_counter()
+    refreshed(log, previous, row, grown.changed)
+    return {"behaviour_s": round(anew - start, 2), "refreshed_s": round(time.perf_counter() - anew, 2)}
+
+
+def read_through(log: EventLog) -> None:
+    """Read every event once, as training and embedding do."""
+    for start in range(0, log.n_events, 100_000):
+        for column in (log.codes, log.values, log.time):
+            np.asarray(column[start : start + 100_000]).sum()
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ def _sorted_out(
     out, faults, here = Arrived(), [], list(files)
     present = {file.label for file in here}
     for file in here:
-        checksum = sums.of(file, advance)
+        checksum = _checksum(source, file, sums, advance)
         was = known.get(file.label)
         if was is not None and (was.size, was.sha256) != (file.size, checksum):
             faults.append(_changed(source, file, was, checksum))
@@ -145,6 +145,14 @@ def _sorted_out(
     if faults:
         raise DataError("\n".join(faults))
     return out
+
+
+def _checksum(source: Source, file: SourceFile, sums: Checksums, advance: Advance) -> str:
+    try:
+        return sums.of(file, advance)
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"source {source.name!r}: {file.path}: cannot be read ({reason}); start again") from None
 
 
 def _changed(source: Source, file: SourceFile, was: ReadFile, checksum: str) -> str:

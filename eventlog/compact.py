@@ -39,7 +39,7 @@ def compact(
     *,
     beside: Path | None = None,
 ) -> EventLog:
-    """Write the events of `log` as a plain log at `target`, or reuse the one that stands there.
+    """Write the events of `log`, as it was loaded, as a plain log at `target`, or reuse the one that stands there.
 
     What was read (files and event ids) is carried over, so that nights go on from it. With `beside`, the folder of the
     layers below, `log` is a layer that a night has just made and that nobody will see: its parents and counts are
@@ -57,7 +57,7 @@ def compact(
             write_events(writer, schema, log.n_events, _records(log, schema, tables, identical, absent, advance))
         if (log.folder / FILES).is_file():
             shutil.copyfile(log.folder / FILES, writer.path(FILES))
-        _write_ids(writer, folders)
+        write_ids(writer, folders)
         _write_quarantine(writer, folders)
         reports = [_report(folder) for folder in folders]
         there = [log.n_events - int(gone) for gone in (*(counts[ABSENT] for counts in counted), *absent)]
@@ -126,7 +126,7 @@ def _records(
         advance(stop - start)
 
 
-def _write_ids(writer: ArtifactWriter, folders: tuple[Path, ...]) -> None:
+def write_ids(writer: ArtifactWriter, folders: tuple[Path, ...]) -> None:
     for name in sorted({path.name for folder in folders for path in folder.glob(ids_name("*"))}):
         parts = [load_array(folder / name) for folder in folders if (folder / name).is_file()]
         write_rows(writer.path(name), np.dtype(np.uint64), (sum(map(len, parts)), 2), merged_ids(parts))

@@ -119,7 +119,8 @@ class PrepareConfig(Config):
     max_categories: Annotated[int, Field(ge=1, le=MAX_CODES)] = MAX_CODES
     """Values kept per categorical field, the most frequent first; the others share one code."""
     max_bad_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
-    """A source with a larger share of rows that break the contract is refused as a whole."""
+    """A source with a larger share of rows that break the contract is refused as a whole. A night judges new rows,
+    duplicates left out, where a source has at least 100 of them, or at least ten of which all are bad."""
     memory_mb: Annotated[int, Field(ge=1)] = 256
     """Working memory for sorting, in MiB; a larger log is sorted in parts on disk, with the same result."""
 

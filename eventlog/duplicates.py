@@ -17,6 +17,8 @@ from eventlog.tables import Table
 
 ENTRY = np.dtype([("id", "<u8", (2,)), ("place", "<i8")])
 """An event id (see `eventlog.event_ids`) and its place among the source's kept rows."""
+GROUP_BYTES = 1 << 24
+"""Of parts that are small, such as a night's, several are looked at together."""
 SAMPLED = 1 << 10
 """One of so many ids is looked at to cut all of them into ranges."""
 RANGE_SAMPLES = 1 << 10
@@ -58,8 +60,8 @@ class EventIds:
         `known` are sorted ids uint64 [k, 2]. Neither kind is among `fresh` afterwards.
         """
         again, before = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for path in sorted(self.folder.glob("ids-*")):
-            entries = _sorted(np.fromfile(path, ENTRY))
+        for number, paths in enumerate(_grouped(sorted(self.folder.glob("ids-*")))):
+            entries = _sorted(np.concatenate([np.fromfile(path, ENTRY) for path in paths]))
             same = np.zeros(len(entries), bool)
             same[1:] = (entries["id"][1:] == entries["id"][:-1]).all(axis=1)
             seen = np.zeros(len(entries), bool)
@@ -67,7 +69,7 @@ class EventIds:
                 seen |= find(ids, entries["id"])
             again.append(entries["place"][same & ~seen])
             before.append(entries["place"][seen])
-            path.with_name(f"fresh-{path.name}").write_bytes(entries["id"][~same & ~seen].tobytes())
+            (self.folder / f"fresh-{number:03d}").write_bytes(entries["id"][~same & ~seen].tobytes())
         return np.concatenate(again), np.concatenate(before)
 
     def fresh(self) -> tuple[int, Iterator[np.ndarray]]:
@@ -75,6 +77,20 @@ class EventIds:
         paths = [path for path in sorted(self.folder.glob("fresh-*")) if path.stat().st_size]
         parts = [np.memmap(path, np.uint64, mode="r").reshape(-1, 2) for path in paths]
         return sum(len(part) for part in parts), merged_ids(parts)
+
+
+def _grouped(paths: list[Path]) -> list[list[Path]]:
+    """Parts that are looked at together: as many as are no more than one large one."""
+    groups: list[list[Path]] = []
+    held = GROUP_BYTES
+    for path in paths:
+        size = path.stat().st_size
+        if held + size > GROUP_BYTES:
+            groups.append([])
+            held = 0
+        groups[-1].append(path)
+        held += size
+    return groups
 
 
 def _sorted(entries: np.ndarray) -> np.ndarray:

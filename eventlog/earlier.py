@@ -45,11 +45,17 @@ class Earlier:
         place = customer.indices.fill_null(0).to_numpy() if customer.indices.null_count else customer.indices.to_numpy()
         if not fits.all():
             codes[(codes == 0) & ~absent & ~fits[place]] = CODE["missing_customer"]
-        if self.erased is not None and len(ids):
-            gone = np.asarray(self.erased(ids.fill_null(ids.drop_nulls().first())), bool) & ids.is_not_null().to_numpy()
-            if gone.any():
-                codes[(codes == 0) & ~absent & gone[place]] = ERASED
+        gone = self._gone(ids)
+        if gone.any():
+            codes[(codes == 0) & ~absent & gone[place]] = ERASED
         return codes
+
+    def _gone(self, ids: pl.Series) -> np.ndarray:
+        """bool [ids]: which customers were erased; a missing id is nobody's."""
+        gone, there = np.zeros(len(ids), bool), ids.is_not_null().to_numpy()
+        if self.erased is not None and there.any():
+            gone[there] = self.erased(ids.drop_nulls())
+        return gone
 
     def _ids(self, dictionary: pa.Array) -> tuple[pl.Series, np.ndarray]:
         """A chunk's own customers as ids of the log, and bool: which of them can be one."""
@@ -76,8 +82,7 @@ class Earlier:
             text = text.replace(delimiter, "\n")
         cells = [cell.strip().strip("\"'") for cell in text.splitlines()]
         ids, fits = self._ids(pa.array(cells, pa.string()))
-        ids = ids.filter(fits).drop_nulls()
-        return self.erased is not None and len(ids) > 0 and bool(np.any(self.erased(ids)))
+        return bool((self._gone(ids) & fits).any())
 
 
 def first_reading(sources: int, erased: Erased | None) -> Earlier | None:

@@ -92,7 +92,7 @@ def run(
     erased: Erased | None = None,
     now: datetime | None = None,
 ) -> Grown:
-    """Take the events before `until` that arrived since `before`, a log of this workspace, was made.
+    """Take the events before `until` that arrived since `before`, a log of this workspace as it was loaded, was made.
 
     `until` stands in place of the recipe's. `erased` tells of customer ids (Int64 or String, as in the log) which
     were erased: their rows are dropped. Events later than `now` (the moment of the call where left out) go to

@@ -8,14 +8,23 @@ import numpy as np
 import polars as pl
 from hypothesis import strategies as st
 
+import eventlog.night
 from eventlog.config import EventLogConfig
+from eventlog.night import Grown, SourceGrowth
 from eventlog.sequences import EventLog
+from store.workspace import Workspace
 
 NOW = datetime(2020, 6, 1, tzinfo=UTC)
 FIRST = datetime(2020, 1, 1)
 ARRAYS = ("offsets.npy", "codes.npy", "values.npy", "time.npy", "customers.parquet", "schema.json")
 FIELDS = {"customer": "customer", "time": "time", "categorical": ["shop"], "numeric": ["amount"]}
-TYPES = {"customer": pl.String, "time": pl.Datetime("us"), "shop": pl.String, "amount": pl.Float64, "id": pl.Int64}
+TYPES: dict[str, Any] = {
+    "customer": pl.String,
+    "time": pl.Datetime("us"),
+    "shop": pl.String,
+    "amount": pl.Float64,
+    "id": pl.Int64,
+}
 
 
 def midnight(night: int) -> datetime:
@@ -99,3 +108,21 @@ def event_frames(draw: st.DrawFn, sources: int, ids: bool) -> list[dict[str, pl.
                 made[f"s{source}"] = frame(rows)
         nights.append(made)
     return nights
+
+
+def day(number: float) -> datetime:
+    """So many days after the beginning of the first one."""
+    return FIRST + timedelta(days=number)
+
+
+def night(config: EventLogConfig, before: EventLog, workspace: Workspace, number: int = 1, **more: Any) -> Grown:
+    """The log after a night."""
+    return eventlog.night.run(config, before, workspace, midnight(number), now=NOW, **more)
+
+
+def told(**counts: int) -> SourceGrowth:
+    """What came in from the source s0; what is not named is 0."""
+    nothing = dict.fromkeys(
+        ("files", "repeated_files", "read", "kept", "quarantined", "duplicates", "erased", "pending"), 0
+    )
+    return SourceGrowth("s0", **{**nothing, **counts})

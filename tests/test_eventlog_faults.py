@@ -236,11 +236,13 @@ def test_every_reason_is_kept_with_place_and_value(tmp_path: Path) -> None:
     assert field_rows(report)[1] == {"field": "amount", "kind": "numeric", "values": "", "absent": "0.0%"}
 
 
+@pytest.mark.parametrize("together", [1, 200, 1 << 24])
 @pytest.mark.parametrize("kind", ["integer", "text"])
 def test_duplicates_are_found_across_files_and_blocks(
-    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, kind: str, together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("eventlog.scan.BLOCK_ROWS", 7)
+    monkeypatch.setattr("eventlog.duplicates.GROUP_BYTES", together)
     ids = pl.int_range(0, 100, eager=True) % 60
     frame = pl.DataFrame(
         {

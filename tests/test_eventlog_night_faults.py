@@ -1,35 +1,30 @@
 """What a night refuses, skips, counts and leaves for later; and that nothing half-read is ever in a log."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
-import sqlite3
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from nightly_log import FIRST, NOW, config_of, contents, deliver, frame, midnight, rows_of
+from nightly_log import NOW, config_of, contents, day, deliver, frame, midnight, night, rows_of, told
 
 import eventlog.night
 import eventlog.scan
-from configs.errors import ArtifactError, ConflictError, DataError
+from configs.errors import ArtifactError, ConflictError, DataError, StorageError
 from eventlog.checksums import CACHE
-from eventlog.config import EventLogConfig
+from eventlog.config import EventLogConfig, Source
+from eventlog.files import SourceFile, find_files
 from eventlog.layers import folders_of
-from eventlog.night import Grown, SourceGrowth
 from eventlog.run import run as prepare
 from eventlog.sequences import EventLog
 from eventlog.watermark import read_watermark
 from store.workspace import Workspace
-
-
-def day(number: float) -> datetime:
-    return FIRST + timedelta(days=number)
 
 
 def base_rows(customers: int = 8) -> list[tuple[Any, ...]]:
@@ -51,17 +46,6 @@ def workspace(tmp_path: Path) -> Workspace:
 def before(tmp_path: Path, config: EventLogConfig, workspace: Workspace) -> EventLog:
     deliver(tmp_path, 0, {"s0": frame(base_rows())})
     return prepare(config.model_copy(update={"until": midnight(0)}), workspace, now=NOW)
-
-
-def night(config: EventLogConfig, before: EventLog, workspace: Workspace, number: int = 1, **more: Any) -> Grown:
-    return eventlog.night.run(config, before, workspace, midnight(number), now=NOW, **more)
-
-
-def told(**counts: int) -> SourceGrowth:
-    nothing = dict.fromkeys(
-        ("files", "repeated_files", "read", "kept", "quarantined", "duplicates", "erased", "pending"), 0
-    )
-    return SourceGrowth("s0", **{**nothing, **counts})
 
 
 def test_nothing_new_is_the_log_before(config: EventLogConfig, before: EventLog, workspace: Workspace) -> None:
@@ -221,6 +205,21 @@ def test_a_folder_that_is_gone_is_no_quiet_night(
         night(config, before, workspace)
 
 
+def test_a_file_that_goes_while_it_is_looked_at_is_told(
+    tmp_path: Path, config: EventLogConfig, before: EventLog, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(source: Source, *, read_before: bool) -> list[SourceFile]:
+        files = find_files(source, read_before=read_before)
+        (tmp_path / "s0" / "0001.parquet").unlink(missing_ok=True)
+        return files
+
+    deliver(tmp_path, 1, {"s0": frame([("5", day(1.5), "a", 1.0, 100)])})
+    monkeypatch.setattr("eventlog.arrivals.find_files", found)
+    with pytest.raises(DataError, match=r"source 's0': .*0001\.parquet: cannot be read \(No such file or directory\)"):
+        night(config, before, workspace)
+    assert night(config, before, workspace).log is before
+
+
 def test_a_truncated_file_and_one_that_changes_while_it_is_read_write_nothing(
     tmp_path: Path, config: EventLogConfig, before: EventLog, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +243,31 @@ def test_a_truncated_file_and_one_that_changes_while_it_is_read_write_nothing(
     assert [path.name for path in workspace.eventlogs.glob("[!.]*")] == [before.key]
     path.write_bytes(raw)
     assert night(config, before, workspace).new_events == 1
+
+
+@pytest.mark.parametrize(
+    "place", ["eventlog.scan.write_block", "eventlog.night.write_events", "eventlog.compact.write_ids"]
+)
+def test_a_full_disk_is_told_and_leaves_the_log_before(
+    tmp_path: Path,
+    config: EventLogConfig,
+    before: EventLog,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    rows = [(str(i), day(1.5), "a", 1.0, 100 + i) for i in range(12)]  # so many that one plain log is written
+    deliver(tmp_path, 1, {"s0": frame(rows)})
+    with monkeypatch.context() as patch:
+        patch.setattr(place, full)
+        with pytest.raises(StorageError, match="the disk is full; free space or choose another workspace"):
+            night(config, before, workspace)
+    assert [path.name for path in workspace.eventlogs.iterdir()] == [before.key]
+    grown = night(config, before, workspace)
+    assert (grown.new_events, grown.log.layered) == (12, False)
 
 
 @pytest.mark.parametrize(
@@ -302,71 +326,15 @@ def test_rows_of_erased_customers_are_dropped_and_nowhere_on_disk(
     assert then.sources == (told(files=1, read=1, erased=1),)
 
 
-def test_ids_that_do_not_fit_the_log_are_put_aside(tmp_path: Path, workspace: Workspace) -> None:
-    path = tmp_path / "s0"
-    path.mkdir()
-    config = config_of(tmp_path)
-    config = config.model_copy(
-        update={"sources": (config.sources[0].model_copy(update={"path": str(path / "*.csv")}),)}
-    )
-    (path / "0.csv").write_text("customer,time,shop,amount\n1,2020-01-01,a,1\n20,2020-01-01,a,1\n")
-    log = prepare(config, workspace, now=NOW)
-    assert log.customers.dtype == pl.Int64
-    (path / "1.csv").write_text("customer,time,shop,amount\n3,2020-01-02,a,1\n03,2020-01-02,a,1\nA,2020-01-02,a,x\n")
-    grown = night(config, log, workspace)
-    assert grown.sources == (told(files=1, read=3, kept=1, quarantined=2),)
-    assert grown.log.customers.to_list() == [1, 3, 20]
-    aside = pl.read_parquet(grown.log.quarantine)
-    assert aside.select("reason", "value").rows() == [("missing_customer", "03"), ("missing_customer", "A")]
-    gone = night(config, log, workspace, erased=lambda ids: (ids == 3).to_numpy())
-    assert gone.sources == (told(files=1, read=3, quarantined=2, erased=1),)
-
-
-def database(path: Path, rows: list[tuple[Any, ...]]) -> None:
-    connection = sqlite3.connect(path)
-    with connection:
-        connection.execute("create table if not exists e (id, who, at, shop, amount)")
-        connection.executemany("insert into e values (?, ?, ?, ?, ?)", rows)
-    connection.close()
-
-
-@pytest.mark.parametrize("ids", [True, False])
-@pytest.mark.parametrize("where", ["", "where at >= :since", "where at >= date(:since, '-1 day')"])
-def test_a_query_gives_what_is_new(tmp_path: Path, workspace: Workspace, ids: bool, where: str) -> None:
-    place = tmp_path / "shop.db"
-    database(place, [(i, i % 3, f"2020-01-01 {i:02d}:00:00", "a", 1.0) for i in range(10)])
-    database(place, [(10, 1, "2020-01-01 09:00:00", "a", "x"), (11, 1, "soon", "a", 1.0)])
-    database(place, [(12, 2, "2020-01-02 05:00:00", "b", 2.0)])  # tomorrow's
-    source = {"name": "s0", "query": f"select * from e {where}", "url": f"sqlite:///{place}", "customer": "who"}
-    source |= {"time": "at", "categorical": ["shop"], "numeric": ["amount"], **({"event_id": "id"} if ids else {})}
-    config = EventLogConfig.model_validate({"sources": [source]})
-    log = prepare(config.model_copy(update={"until": midnight(0)}), workspace, now=NOW)
-    assert (log.n_events, log.manifest.counts["quarantined"]) == (10, 2)
-    database(place, [(13, 7, "2020-01-02 00:00:00", "c", 2.0), (14, 0, "2020-01-02T23:59:59", "c", 2.0)])
-    database(place, [(15, 0, "2020-01-03 00:00:00", "c", 2.0), (16, 0, "2020-01-02 12:00:00", "c", "y")])
-    database(place, [(17, 0, "2020-01-01 08:30:00", "late", 2.0)])
-    late = ids and where != "where at >= :since"
-    grown = night(config, log, workspace)
-    assert grown.sources == (told(read=4 + late, kept=3 + late, quarantined=1, pending=1),)
-    assert grown.late_events == int(late)
-    assert grown.log.n_customers == 4
-    then = night(config, grown.log, workspace, 2)
-    assert then.sources == (told(read=1, kept=1),)
-    assert night(config, then.log, workspace, 3).log is then.log
-
-
-def test_a_query_with_since_is_first_read_from_the_beginning(tmp_path: Path, workspace: Workspace) -> None:
-    place = tmp_path / "shop.db"
-    database(place, [(1, 1, "2020-01-01 05:00:00", "a", 1.0), (2, 1, "2020-01-01 06:00:00.25", "a", 1.0)])
-    source = {"name": "s0", "query": "select *, :since as since from e where at >= :since", "url": f"sqlite:///{place}"}
-    source |= {"customer": "who", "time": "at", "categorical": ["since"]}
-    config = EventLogConfig.model_validate({"sources": [source]})
-    log = prepare(config, workspace, now=NOW)
-    assert (log.n_events, log.schema.categorical[0].values) == (2, ("0001-01-01",))
-    database(place, [(3, 1, "2020-01-01 06:00:00.25", "a", 1.0), (4, 1, "2020-01-01 06:00:01", "a", 1.0)])
-    grown = night(config, log, workspace)
-    assert grown.new_events == 1, "without an event id, rows are told by their time"
-    assert grown.log.schema.categorical[0].values == ("0001-01-01", "2020-01-01 06:00:00.250001")
+def test_rows_without_a_customer_are_nobodys(
+    tmp_path: Path, config: EventLogConfig, before: EventLog, workspace: Workspace
+) -> None:
+    nobody = [(None, day(1.5), "a", 1.0, 100 + i) for i in range(5)]
+    deliver(tmp_path, 1, {"s0": frame(nobody)})
+    assert night(config, before, workspace, erased=gone_are("1")).sources == (told(files=1, read=5, quarantined=5),)
+    deliver(tmp_path, 2, {"s0": frame([*nobody[:3], ("1", day(1.5), "a", 1.0, 200)])})
+    grown = night(config, before, workspace, erased=gone_are("1"))
+    assert grown.sources == (told(files=2, read=9, quarantined=8, erased=1),)
 
 
 def test_a_log_of_format_1_asks_for_one_run(config: EventLogConfig, before: EventLog, workspace: Workspace) -> None:

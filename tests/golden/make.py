@@ -18,7 +18,10 @@ import numpy as np
 import polars as pl
 import yaml
 
-from eventlog.sequences import EventLog
+import eventlog.night
+import eventlog.run
+from eventlog.config import EventLogConfig
+from eventlog.sequences import EventLog, ids_name
 from eventlog.simulate.config import SimulateConfig
 from eventlog.simulate.run import run as simulate
 from index.request import AudienceRequest
@@ -91,6 +94,36 @@ customer_id,timestamp,subject,amount
 ,2025-01-06,fees,2
 """
 """Lines of a CSV with ids to be filled in; some are good, some go to quarantine."""
+EVENTLOG = "eventlog-v2"
+"""Name of the golden event log that today's format would add: a plain log, and a night in a layer on top of it."""
+NIGHT = datetime(2025, 1, 3, tzinfo=UTC)
+"""The end of the second night's day."""
+SOURCES_OF_LOG = """\
+prepare: {max_categories: 3}
+sources:
+- {name: shop, path: shop-*.csv, customer: who, time: at, event_id: id, categorical: [kind], numeric: [amount]}
+- {name: calls, path: calls-*.csv, customer: who, time: at, event_id: id, categorical: [kind]}
+"""
+DELIVERIES = {
+    "shop-1.csv": """\
+who,at,id,kind,amount
+anna,2025-01-01T08:00:00Z,T-1,bread,3.5
+anna,2025-01-01T09:00:00Z,T-2,wine,12
+ben,2025-01-01T10:00:00Z,T-3,bread,
+ben,2025-01-01T10:00:00Z,T-3,bread,
+ben,2025-01-02T10:00:00Z,T-4,cheese,7
+""",
+    "calls-1.csv": "who,at,id,kind\ncleo,2025-01-01T12:00:00Z,1,question\n",
+    "shop-2.csv": """\
+who,at,id,kind,amount
+anna,2025-01-01T08:30:00Z,T-5,figs,2
+dora,2025-01-02T11:00:00Z,T-6,bread,many
+dora,2025-01-02T11:05:00Z,T-7,salt,1
+ben,2025-01-01T10:00:00Z,T-3,bread,
+ben,2025-01-04T10:00:00Z,T-8,wine,9
+""",
+}
+"""What the golden log is made of; of the second day, what comes late, is there already, is bad, and is too early."""
 LEFT_OUT = ("catalogue.db*", "*lock", ".lock", "logs", "staging")
 """The catalogue stands there as text; locks, training logs and staging are no artifacts."""
 LIBRARY = "/* plotly.js stood here: 4.5 MB that no reader of kinfolk looks at */"
@@ -179,6 +212,41 @@ def write_workspace(home: Path) -> dict[str, Any]:
     }
 
 
+def write_eventlog(home: Path) -> dict[str, Any]:
+    """Prepare a log of one day and take a night on top of it; returns what every later version must read there."""
+    for name, text in DELIVERIES.items():
+        if name.endswith("1.csv"):
+            (home / name).write_text(text, encoding="utf-8")
+    body = yaml.safe_load(SOURCES_OF_LOG)
+    settings = {"sources": body["sources"], **body["prepare"]}
+    config = EventLogConfig.model_validate(settings, context={"folder": home})
+    workspace = Workspace.create(home / EVENTLOG)
+    first = NIGHT - timedelta(days=1)
+    before = eventlog.run.run(config.model_copy(update={"until": first}), workspace, now=NIGHT)
+    (home / "shop-2.csv").write_text(DELIVERIES["shop-2.csv"], encoding="utf-8")
+    with patch("eventlog.night.MOST_SHARE", 1e9):  # else so few events are put together at once
+        night = eventlog.night.run(config, before, workspace, NIGHT, now=NIGHT)
+    return {"plain": facts_of_log(before), "night": facts_of_log(night.log)}
+
+
+def facts_of_log(log: EventLog) -> dict[str, Any]:
+    """All that is read out of a small log, as JSON values."""
+    values = np.asarray(log.values[:], np.float64)
+    return {
+        "key": log.key,
+        "layers": list(log.layers),
+        "customers": log.customers.to_list(),
+        "schema": log.schema.to_json(),
+        "offsets": log.offsets.tolist(),
+        "codes": np.asarray(log.codes[:]).tolist(),
+        "values": [[v if np.isfinite(v) else None for v in row] for row in values.tolist()],
+        "time": np.asarray(log.time[:]).tolist(),
+        "event_ids": [np.load(log.folder / ids_name(source)).tolist() for source in range(2)],
+        "quarantine_reasons": sorted(pl.read_parquet(log.quarantine)["reason"].to_list()),
+        "counts": dict(log.manifest.counts),
+    }
+
+
 def facts_of(log: EventLog, model: Model, snapshot: Snapshot) -> dict[str, Any]:
     """What is read out of a workspace, as JSON values: a little of every array."""
     rows, similarity = snapshot.index.similar(np.arange(3), 5)
@@ -222,6 +290,10 @@ def main(folder: Path) -> None:
         if not (folder / f"catalogue-{HEAD}.sql").exists():
             write_catalogue(home / "catalogue.db")
             dump(home / "catalogue.db", folder / f"catalogue-{HEAD}.sql")
+        if not (folder / EVENTLOG).exists():
+            facts = write_eventlog(home)
+            shutil.copytree(home / EVENTLOG / "eventlog", folder / EVENTLOG, ignore=shutil.ignore_patterns(".*"))
+            (folder / f"{EVENTLOG}.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         if not (folder / WORKSPACE).exists():
             facts = write_workspace(home)
             dump(home / WORKSPACE / "catalogue.db", home / WORKSPACE / "catalogue.sql")
