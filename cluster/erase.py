@@ -61,7 +61,8 @@ class ErasedSegments:
 def erased_landmarks(segments: Iterable[tuple[Path, np.ndarray]]) -> dict[Place, np.ndarray]:
     """bool [c] for each set of landmarks: which of them are of erased customers.
 
-    `segments` are the folders of all kept ones, whose bytes were checked, with the customers bool [n] kept in each. Raises ArtifactError.
+    `segments` are the folders of all kept ones, whose bytes were checked, with the customers bool [n] kept in each.
+    Raises ArtifactError.
     """
     out: dict[Place, np.ndarray] = {}
     for folder, keep in segments:

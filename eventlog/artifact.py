@@ -73,13 +73,6 @@ def save_array(path: Path, array: np.ndarray) -> None:
             file.write(np.ascontiguousarray(array[start : start + SAVE_ROWS]).tobytes())
 
 
-def append_rows(path: Path, kind: np.dtype[Any], shape: tuple[int, ...], pieces: Iterable[np.ndarray]) -> None:
-    """Write a .npy file of this shape from pieces that come in order."""
-    with _open(path, kind, shape) as file:
-        for piece in pieces:
-            file.write(np.ascontiguousarray(piece).tobytes())
-
-
 def _open(path: Path, kind: np.dtype[np.generic], shape: tuple[int, ...]) -> BinaryIO:
     """A .npy file whose header is written, to append rows to."""
     file = path.open("wb")

@@ -26,8 +26,8 @@ Erased = Callable[[pl.Series], np.ndarray]
 class Earlier:
     """What a night knows from those before it."""
 
-    customer_type: CustomerType
-    """Type of the ids in the log, which does not change any more."""
+    customer_type: CustomerType | None
+    """Type of the ids in the log, which does not change any more; None on a first reading, which settles it."""
     ids: tuple[tuple[np.ndarray, ...], ...]
     """Per source of the recipe, sorted event ids uint64 [., 2], one array a layer."""
     since: tuple[int | None, ...]
@@ -61,7 +61,8 @@ class Earlier:
         """A chunk's own customers as ids of the log, and bool: which of them can be one."""
         series = pl.from_arrow(flat(dictionary))
         assert isinstance(series, pl.Series)
-        if self.customer_type == "string":
+        if self.customer_type == "string" or (self.customer_type is None and series.dtype == pl.String):
+            # on a first reading text that is to become numbers is written as these are
             return series.cast(pl.String), np.ones(len(series), bool)
         if series.dtype == pl.String:
             fits = series.str.contains(INTEGER_TEXT).fill_null(True).to_numpy()
@@ -82,6 +83,11 @@ class Earlier:
         cells = [cell.strip().strip("\"'") for cell in text.splitlines()]
         ids, fits = self._ids(pa.array(cells, pa.string()))
         return bool((self._gone(ids) & fits).any())
+
+
+def first_reading(sources: int, erased: Erased | None) -> Earlier | None:
+    """What is known on a first reading of so many sources: at most who was erased."""
+    return None if erased is None else Earlier(None, ((),) * sources, (None,) * sources, erased)
 
 
 def drop_old_faults(checked: Checked, since: int) -> None:

@@ -22,9 +22,10 @@ import numpy as np
 import polars as pl
 
 from configs.errors import InputError
-from eventlog.artifact import BEHAVIOUR_KIND, BEHAVIOUR_VERSION, FEATURES, MATRIX, append_rows, save_array
+from eventlog.artifact import BEHAVIOUR_KIND, BEHAVIOUR_VERSION, FEATURES, MATRIX, save_array, write_rows
 from eventlog.layers import LAYERS, RUN_ARRAYS
 from eventlog.sequences import CUSTOMERS, KIND, QUARANTINE, REPORT, SCHEMA, VERSION, load_array
+from eventlog.watermark import read_watermark
 from store.artifact import MANIFEST, Manifest, read_manifest, verify
 from store.erasures import Named
 from store.reseal import link_others, reseal, write_json
@@ -83,7 +84,7 @@ def erase_logs(rewrite: Rewrite, folders: Iterable[Path], who: Named, receipt: s
     blanked = {pair: f"(erased {receipt} {number})" for number, pair in enumerate(lost, start=1)}
     out = []
     for log in logs.values():
-        quarantine, rows = _without_quarantined(log.folder / QUARANTINE, who)
+        quarantine, rows = _without_quarantined(log.folder, who)
         moved = any(logs[key].dropped for key in log.layers if key in logs)
         values = {(f["name"], v) for f in log.schema["categorical"] for v in f["values"]}
         report = _blanked_report(log.folder / REPORT, who)
@@ -223,7 +224,7 @@ def _write(
 def _copy_events(source: Path, target: Path, dropped: Ranges) -> None:
     array = load_array(source)
     ranges = remaining(dropped, len(array))
-    append_rows(target, array.dtype, (sum(b - a for a, b in ranges), *array.shape[1:]), _pieces(array, ranges))
+    write_rows(target, array.dtype, (sum(b - a for a, b in ranges), *array.shape[1:]), _pieces(array, ranges))
 
 
 def _moved_runs(log: _Log, logs: Mapping[str, _Log]) -> dict[str, np.ndarray]:
@@ -243,29 +244,34 @@ def _moved_runs(log: _Log, logs: Mapping[str, _Log]) -> dict[str, np.ndarray]:
     return dict(zip(RUN_ARRAYS, (offsets, layer, start.astype(np.int64), count.astype(np.int64)), strict=True))
 
 
-def _without_quarantined(path: Path, who: Named) -> tuple[pl.DataFrame, int]:
-    """The quarantine without rows of which a cell is an erased id, and how many these were.
+def _without_quarantined(folder: Path, who: Named) -> tuple[pl.DataFrame, int]:
+    """The quarantine without rows of erased customers, and how many these were.
 
-    Which column held the id is not kept. So any cell counts: of ids that are small numbers, rows of others may go too.
+    The log says which column of its source is the customer's. One of format 1 does not: there any cell counts, so that
+    of ids that are small numbers rows of others may go too.
     """
-    frame = pl.read_parquet(path)
+    frame, watermark = pl.read_parquet(folder / QUARANTINE), read_watermark(folder)
+    columns = {s.name: str(s.meaning["customer"]) for s in watermark.sources} if watermark is not None else {}
     texts = sorted({*who.texts, *map(str, who.numbers)})
     near = pl.lit(False)
     for column in ("event", "value"):
         near |= pl.col(column).str.contains_any(texts).fill_null(False)
     numbered = frame.with_row_index("at")
-    asked = numbered.filter(near).select("at", "event", "value").iter_rows()
-    gone = pl.Series([at for at, event, value in asked if _is_of(event, value, who)], dtype=pl.UInt32)
-    return numbered.filter(~pl.col("at").is_in(gone.implode())).drop("at"), len(gone)
+    asked = numbered.filter(near).select("at", "source", "event", "value").iter_rows()
+    gone = [at for at, source, event, value in asked if _is_of(event, value, columns.get(source), who)]
+    left = numbered.filter(~pl.col("at").is_in(pl.Series(gone, dtype=pl.UInt32).implode()))
+    return left.drop("at"), len(gone)
 
 
-def _is_of(event: str | None, value: str | None, who: Named) -> bool:
-    cells = [] if event is None else list(json.loads(event).values())
-    if event is None and value is not None:  # a line that could not be taken apart
-        cells = value.replace('"', ",").replace(";", ",").replace("\t", ",").split(",")
-    return any(who.are(cell) for cell in (*cells, value)) or any(
-        isinstance(cell, str) and who.blanked(cell) != cell for cell in (*cells, value)
-    )
+def _is_of(event: str | None, value: str | None, column: str | None, who: Named) -> bool:
+    if event is None:  # a line that could not be taken apart
+        text = value or ""
+        for sign in '";\t|':
+            text = text.replace(sign, ",")
+        return any(who.are(cell) for cell in text.split(",")) or who.blanked(text) != text
+    cells = json.loads(event)
+    named = [cells.get(column)] if column is not None else list(cells.values())
+    return any(who.are(cell) for cell in named) or who.blanked(event) != event
 
 
 def _blanked_report(path: Path, who: Named) -> dict[str, Any] | None:
@@ -291,7 +297,7 @@ def erase_behaviour(folder: Path, room: Path, keep: np.ndarray, blanked: Values)
     matrix = load_array(folder / MATRIX)
     rows = np.flatnonzero(keep)
     pieces = (matrix[rows[at : at + PIECE // 8]] for at in range(0, len(rows), PIECE // 8))
-    append_rows(room / MATRIX, matrix.dtype, (len(rows), matrix.shape[1]), pieces)
+    write_rows(room / MATRIX, matrix.dtype, (len(rows), matrix.shape[1]), pieces)
     features = json.loads((folder / FEATURES).read_text(encoding="utf-8"))
     for feature in features:
         pair = (feature["field"], feature["value"])

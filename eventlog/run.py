@@ -16,6 +16,8 @@ from configs.errors import ArtifactError, DataError, storage_errors
 from configs.progress import SILENT, Advance, Progress
 from eventlog.artifact import write_ids, write_log
 from eventlog.config import EventLogConfig
+from eventlog.earlier import Erased
+from eventlog.earlier import first_reading as to_be_left_out
 from eventlog.identical import IdenticalCounter
 from eventlog.order import sort_events
 from eventlog.report import CheckReport
@@ -37,12 +39,18 @@ class _Read:
 
 
 def run(
-    config: EventLogConfig, workspace: Workspace, progress: Progress = SILENT, *, now: datetime | None = None
+    config: EventLogConfig,
+    workspace: Workspace,
+    progress: Progress = SILENT,
+    *,
+    now: datetime | None = None,
+    erased: Erased | None = None,
 ) -> EventLog:
     """Prepare the log of `config`, or reuse a finished one of equal sources and settings.
 
-    Events later than `now` (the moment of the call where left out) go to quarantine. Raises DataError, with
-    nothing written, where the sources cannot be read, hold too many bad rows or no events at all.
+    Events later than `now` (the moment of the call where left out) go to quarantine. `erased` tells of customer ids
+    (Int64 or String) which were erased: their rows are dropped. Raises DataError, with nothing written, where the
+    sources cannot be read, hold too many bad rows or no events at all.
     """
     moment = micros((now or datetime.now(UTC)).timestamp())
     workspace.eventlogs.mkdir(parents=True, exist_ok=True)
@@ -53,10 +61,11 @@ def run(
         found = _finished(workspace, sources_key, moment)
         if found is not None:
             return EventLog.load(found, deep=False)
-        read = _read(config, tables, folder, moment, progress)
+        read = _read(config, tables, folder, moment, progress, erased)
         if read.report.faults:
             raise DataError("\n".join(read.report.faults))
-        key = key_of(sources_key, read.scan.future_from)
+        dropped = [read.scan.erased.hexdigest()] if any(source.erased for source in read.scan.sources) else []
+        key = key_of(sources_key, read.scan.future_from, *dropped)
         with create(workspace.eventlogs / key, KIND, VERSION, key) as writer:
             _write(writer, config, read, folder, progress)
             _write_watermark(writer, config, read.scan, prints)
@@ -91,8 +100,15 @@ def _sorted(
         yield batch
 
 
-def _read(config: EventLogConfig, tables: tuple[Table, ...], folder: Path, now: int, progress: Progress) -> _Read:
-    found = scan(config, tables, folder, now, progress)
+def _read(
+    config: EventLogConfig,
+    tables: tuple[Table, ...],
+    folder: Path,
+    now: int,
+    progress: Progress,
+    erased: Erased | None = None,
+) -> _Read:
+    found = scan(config, tables, folder, now, progress, to_be_left_out(len(tables), erased))
     refuse_moved(tables)
     with progress.task("Counting customers and values", None):
         counted = tally(config, found.blocks)

@@ -5,10 +5,12 @@ squares gives each customer's score as a sum of their contributions: a global su
 not fitted to says how much of the score the reasons account for.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtri
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lars_path_gram
 
 from eventlog.behaviour import Behaviour
@@ -85,7 +87,10 @@ def account(behaviour: Behaviour, scores: Floats, scored: Rows, rng: np.random.G
     centre, spread = float(y.mean()), max(float(y.std()), 1e-9)
     y = (y - centre) / spread
     steps = min(BEHAVIOURS, len(varying), len(fitted) - 1)
-    _, _, path = lars_path_gram(x.T @ y, x.T @ x, n_samples=len(y), max_iter=steps, method="lasso")
+    with warnings.catch_warnings():
+        # a behaviour that says the same as one that is in already is left out, which is what we want of it
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        _, _, path = lars_path_gram(x.T @ y, x.T @ x, n_samples=len(y), max_iter=steps, method="lasso")
     weights = path[:, -1]
     kept = np.flatnonzero(weights)
     if not len(kept):

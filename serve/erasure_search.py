@@ -1,13 +1,15 @@
 """The closing search of an erasure: every file of the workspace, decoded where it is packed, for the ids.
 
-Ids of text with 8 characters or more are looked for in the bytes of every file and in every file's name, and Parquet
-files, whose bytes are packed, are decoded first. Shorter ids, and whole numbers, occur everywhere by chance: as part of
-a number, of a word, of an array of floats. They are looked for where ids stand: in columns of Parquet and Arrow files
-and in JSON values that are named as ids, and in the register of objections. So a find is a customer, and not chance.
+Ids of text with 8 characters or more are looked for in the bytes of every file and in every file's name, as whole words
+(C1003748 is not found in C10037480), and Parquet and Arrow files are decoded first. Shorter ids, and whole numbers,
+occur everywhere by chance: as part of a number, of a word, of an array of floats. They are looked for where ids stand:
+in columns of Parquet and Arrow files and in JSON values that are named as ids, and in the register of objections. So a
+find is a customer, and not chance.
 """
 
 import json
 import sqlite3
+import string
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from store.workspace import Workspace
 COLUMNS = ("customer", "customer_id")
 LISTS = ("typical", "seeds", "suppress", "prototypes", "unmatched_ids")
 CHUNK = 1 << 22
+LETTERS = frozenset(string.ascii_letters + string.digits)
 ROWS = 1 << 16
 
 
@@ -36,33 +39,53 @@ class Searched:
     """Bytes."""
     found: tuple[str, ...]
     """Files that still hold an id, relative to the workspace; never the id itself."""
+    unread: tuple[str, ...]
+    """Files that could not be decoded, so that only their bytes were searched."""
 
 
 def search(workspace: Workspace, who: Named) -> Searched:
     """Look for customers in everything that a workspace holds."""
-    found, files, size = [], 0, 0
+    found, unread, files, size = [], [], 0, 0
     needles = tuple(id.encode() for id in who.telling)
     for number, path in enumerate(sorted(p for p in workspace.root.rglob("*") if p.is_file())):
         inside = path.relative_to(workspace.root).as_posix()
         files, size = files + 1, size + path.stat().st_size
-        if any(id in inside for id in who.telling):
+        if who.blanked(inside) != inside:
             found.append(f"the name of file {number}")
-        elif _bytes(path, needles) or _decoded(path, who):
-            found.append(inside)
-    return Searched(files, size, tuple(found))
+            continue
+        try:
+            # a database's rows stand side by side without anything between them
+            if _bytes(path, needles, words=".db" not in path.suffix) or _decoded(path, who):
+                found.append(inside)
+        except (pa.ArrowInvalid, ValueError, sqlite3.DatabaseError):
+            unread.append(inside)
+    return Searched(files, size, tuple(found), tuple(unread))
 
 
-def _bytes(path: Path, needles: tuple[bytes, ...]) -> bool:
-    """Whether one of some texts stands in a file's bytes."""
+def _bytes(path: Path, needles: tuple[bytes, ...], words: bool) -> bool:
+    """Whether one of some texts stands in a file's bytes, as a whole word or anywhere."""
     if not needles:
         return False
-    overlap, before = max(map(len, needles)) - 1, b""
+    overlap, before = max(map(len, needles)) + 1, b" "
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            window = before + chunk
-            if any(needle in window for needle in needles):
+        while True:
+            chunk = file.read(CHUNK)
+            window = before + (chunk or b" ")
+            if any(_there(window, needle, words) for needle in needles):
                 return True
+            if not chunk:
+                return False
             before = window[-overlap:]
+
+
+def _there(window: bytes, needle: bytes, words: bool) -> bool:
+    at = window.find(needle)
+    while at >= 0:
+        around = window[at - 1 : at] + window[at + len(needle) : at + len(needle) + 1]
+        # at the edges of a window what is beside it is seen with the next one
+        if not words or (len(around) == 2 and not any(chr(byte) in LETTERS for byte in around)):
+            return True
+        at = window.find(needle, at + 1)
     return False
 
 
@@ -87,25 +110,26 @@ def _in_table(batch: pa.RecordBatch, who: Named) -> bool:
         column = pl.Series(name, array)
         if name in COLUMNS and bool(who.among(column).any()):
             return True
-        texts = column.dtype == pl.String and who.telling
-        if texts and bool(column.str.contains_any(list(who.telling)).any()):
-            return True
+        if column.dtype == pl.String and who.telling:
+            near = column.filter(column.str.contains_any(list(who.telling)).fill_null(False))
+            if any(who.blanked(text) != text for text in near):
+                return True
     return False
 
 
 def _in_json(value: Any, who: Named) -> bool:
-    return any(who.are(id) for id in _ids(value, ""))
+    return any(who.are(id) for id in _ids(value, "", False))
 
 
-def _ids(value: Any, key: str) -> Iterator[Any]:
-    """Values that are named as ids."""
+def _ids(value: Any, key: str, listed: bool) -> Iterator[Any]:
+    """Values that are named as ids; `suppress` and others may be a number of ids, where they are no list."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _ids(inner, name)
+            yield from _ids(inner, name, False)
     elif isinstance(value, list):
         for inner in value:
-            yield from _ids(inner, key)
-    elif key in COLUMNS or key in LISTS:
+            yield from _ids(inner, key, True)
+    elif key in COLUMNS or (listed and key in LISTS):
         yield value
 
 

@@ -30,6 +30,8 @@ from store.rewrite import JOURNAL, Rewrite
 from store.workspace import Workspace
 
 ACTOR = "cli"
+LEFT = (".part", ".old", ".training")
+"""What killed runs leave behind ends so."""
 KEPT = (
     (
         "the bank's own source files and database",
@@ -76,7 +78,8 @@ def forget(
         receipt = _erased(workspace, catalogue, who, texts, progress, actor, stack)
     with progress.task("Searching every byte", None):
         searched = search(workspace, who)
-    receipt["search"] = {"files": searched.files, "bytes": searched.size, "found": list(searched.found)}
+    told = {"found": list(searched.found), "unread": list(searched.unread)}
+    receipt["search"] = {"files": searched.files, "bytes": searched.size, **told}
     write_receipt(workspace.root, receipt)
     return receipt
 
@@ -184,10 +187,10 @@ def _models(rewrite: Rewrite, workspace: Workspace, blanked: Values) -> list[Tak
 def _leftovers(rewrite: Rewrite, workspace: Workspace) -> list[Taken]:
     """Have everything removed that killed runs left: it may hold anybody."""
     places = list(workspace.staging.glob("*"))
-    for folder in (workspace.eventlogs, workspace.models, workspace.snapshots, workspace.audiences):
-        places += [path for path in folder.glob(".*") if path.name != ".lock"]
-    for folder in (workspace.saved, workspace.nights):
-        places += [path for path in folder.rglob(".*") if path.is_file() or path.suffix in (".part", ".old")]
+    folders = (workspace.eventlogs, workspace.models, workspace.snapshots, workspace.audiences)
+    hidden = [path for folder in folders for path in folder.glob(".*")]
+    hidden += [path for folder in (workspace.saved, workspace.nights) for path in folder.rglob(".*")]
+    places += [path for path in hidden if path.name == ".spool" or path.suffix in LEFT or ".part." in path.name]
     for place in places:
         rewrite.remove(place)
     return [Taken("leftovers of killed runs", {"files and folders": len(places)})] if places else []

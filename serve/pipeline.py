@@ -26,6 +26,7 @@ from configs.progress import SILENT, Progress
 from embed.artifact import Embeddings
 from eventlog.artifact import BEHAVIOUR_KIND, BEHAVIOUR_VERSION
 from eventlog.behaviour import Behaviour, behaviour, load_behaviour, write_behaviour
+from eventlog.earlier import Erased
 from eventlog.sequences import EventLog
 from index.artifact import load_index
 from index.search import SearchIndex
@@ -33,6 +34,7 @@ from serve.catalogues import open_catalogue
 from serve.recipe import Recipe
 from store.artifact import Manifest, key_of, stands
 from store.catalogue import Catalogue
+from store.erasures import Erasures
 from store.history import publish
 from store.records import RunStatus
 from store.workspace import SNAPSHOT_VERSION, Workspace
@@ -66,7 +68,7 @@ def run_line(recipe: Recipe, workspace: Workspace, progress: Progress = SILENT, 
     with workspace.lock(), open_catalogue(workspace) as catalogue:
         catalogue.interrupt_runs()
         with recorded(catalogue, recipe) as noted:
-            line = _Line(recipe, workspace, progress)
+            line = _Line(recipe, workspace, progress, Erasures(catalogue).mask)
             log, model, key, before = line.made()
             parents = {"eventlog": log.key, "model": model.key} | ({"snapshot": before} if before else {})
             with line.timed("publish"), progress.task("Publishing", total=None):
@@ -111,8 +113,8 @@ def recorded(catalogue: Catalogue, recipe: Recipe, command: str = "run") -> Iter
 class _Line:
     """One run over a workspace whose lock is held."""
 
-    def __init__(self, recipe: Recipe, workspace: Workspace, progress: Progress) -> None:
-        self.recipe, self.workspace, self.progress = recipe, workspace, progress
+    def __init__(self, recipe: Recipe, workspace: Workspace, progress: Progress, erased: Erased) -> None:
+        self.recipe, self.workspace, self.progress, self.erased = recipe, workspace, progress, erased
         self.seconds: dict[str, float] = {}
 
     @contextmanager
@@ -125,7 +127,7 @@ class _Line:
     def made(self) -> tuple[EventLog, Model, str, str | None]:
         """Make what is not there yet, up to the parts of the snapshot; returns the keys of that and the one before."""
         with self.timed("prepare"):
-            log = eventlog.run.run(self.recipe.eventlog, self.workspace, self.progress)
+            log = eventlog.run.run(self.recipe.eventlog, self.workspace, self.progress, erased=self.erased)
         with self.timed("train"):
             model = train.run.run(self.recipe.train, log, self.workspace, self.progress, served_model(self.workspace))
         before = self.before(log, model)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from configs.errors import ArtifactError
@@ -74,10 +74,14 @@ class Named:
         return frozenset(map(str, self.numbers))
 
     def blanked(self, text: str) -> str:
-        """A text without those ids that are long enough to be told from chance."""
-        for id in self.telling:
-            text = text.replace(id, "(erased)")
-        return text
+        """A text without those ids that are long enough to be told from chance; part of a longer word is none."""
+        return text if self._words is None else self._words.sub("(erased)", text)
+
+    @cached_property
+    def _words(self) -> re.Pattern[str] | None:
+        if not self.telling:
+            return None
+        return re.compile(rf"(?<![0-9A-Za-z])(?:{'|'.join(map(re.escape, self.telling))})(?![0-9A-Za-z])")
 
 
 class Erasures:
@@ -85,6 +89,7 @@ class Erasures:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self._held: tuple[tuple[int | None, ...], frozenset[str]] | None = None
 
     def salt(self) -> bytes:
         """The workspace's salt; made the first time it is asked for."""
@@ -103,6 +108,15 @@ class Erasures:
         salt = self.salt()
         return [_hash(salt, str(id)) for id in ids]
 
+    def _lately_known(self) -> frozenset[str]:
+        """Every hash in the register, read anew where it has changed: a reading of millions of rows asks for each few
+        thousand of them."""
+        with self._catalogue.session(write=False) as session:
+            version = session.execute(select(func.max(ErasureRow.id), func.count(ErasureRow.id))).one()
+        if self._held is None or self._held[0] != tuple(version):
+            self._held = tuple(version), self.known()
+        return self._held[1]
+
     def known(self) -> frozenset[str]:
         """Every hash in the register."""
         with self._catalogue.session(write=False) as session:
@@ -110,7 +124,7 @@ class Erasures:
 
     def mask(self, ids: pl.Series) -> Mask:
         """bool [len(ids)]: which of some ids (Int64 or String) were erased and must not come back."""
-        out, known = np.zeros(len(ids), dtype=bool), self.known()
+        out, known = np.zeros(len(ids), dtype=bool), self._lately_known()
         if not known or not len(ids):
             return out
         salt = self.salt()

@@ -16,7 +16,7 @@ from configs.errors import KinfolkError
 from serve.commands.shared import Group
 
 WORDS = {"run", "export", "audience", "data", "simulate", "train", "evaluate", "similar", "why", "segments", "history"}
-WORDS |= {"rollback", "verify", "keys", "serve", "demo", "objections", "saved", "effect"}
+WORDS |= {"rollback", "verify", "keys", "serve", "demo", "objections", "saved", "effect", "forget", "erasures"}
 HEAVY = ("torch", "faiss", "polars", "numpy", "pydantic", "sqlalchemy", "fastapi", "pytorch_lightning")
 
 

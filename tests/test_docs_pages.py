@@ -61,6 +61,8 @@ def test_every_command_is_described(generate: ModuleType) -> None:
         assert f"## kinfolk {command}\n" in page
     for command in ("nightly", "retrain", "nights", "prune"):
         assert f"## kinfolk {command}\n" in page
+    for command in ("forget", "erasures"):
+        assert f"## kinfolk {command}\n" in page
     for command in ("keys create", "keys list", "keys revoke"):
         assert f"## kinfolk {command}\n" in page
     for command in ("show", "moves", "history", "rename", "names", "map", "flow", "members", "card"):

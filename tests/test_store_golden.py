@@ -12,6 +12,7 @@ import pytest
 from configs.errors import ArtifactError
 from store.artifact import verify
 from store.catalogue import Catalogue
+from store.erasures import Erasures
 from store.objections import Objections
 from store.segment_names import SegmentNames
 from store.workspace import Workspace
@@ -84,7 +85,7 @@ def test_a_golden_catalogue_is_migrated_and_read(dump: Path, tmp_path: Path) -> 
         (key,) = catalogue.keys()
         assert (key.name, key.role) == ("Anna", "marketer")
         assert catalogue.audience("a-0000000000000001").report == {"expected_recall": 0.25}
-        actions = ["publish", "key.create", "audience", "objection.add", "segment.rename"]
+        actions = ["publish", "key.create", "audience", "objection.add", "segment.rename", "erasure"]
         number = int(dump.stem.split("-")[1])
         rows = 2 + number  # every migration since the first has added a register
         assert [entry.action for entry in catalogue.audit_log()] == actions[:rows][::-1]
@@ -92,5 +93,6 @@ def test_a_golden_catalogue_is_migrated_and_read(dump: Path, tmp_path: Path) -> 
         assert {id: n.name for id, n in SegmentNames(catalogue).given("line").items()} == (
             {3: "Drivers"} if number >= 3 else {}
         )
+        assert Erasures(catalogue).known() == (frozenset(["2" * 64]) if number >= 4 else frozenset())
         catalogue.audit("test", "read", "catalogue")
         assert catalogue.audit_log(limit=1)[0].id == rows + 1

@@ -52,14 +52,16 @@ def prepare(recipe: RecipeArgument, workspace: WorkspaceOption = WORKSPACE, json
     """Check a recipe's events and write them as a sequence store; rows that break the contract go to quarantine."""
     from eventlog.run import read_report, run
     from eventlog.sequences import QUARANTINE
+    from serve.catalogues import open_catalogue
     from serve.console_progress import console_progress
     from serve.recipe import load_recipe
+    from store.erasures import Erasures
     from store.workspace import Workspace
 
     loaded = load_recipe(recipe)
     opened = Workspace.create(workspace)
-    with opened.lock(), console_progress() as progress:
-        log = run(loaded.eventlog, opened, progress)
+    with opened.lock(), open_catalogue(opened) as catalogue, console_progress() as progress:
+        log = run(loaded.eventlog, opened, progress, erased=Erasures(catalogue).mask)
     report = read_report(log)
     if json:
         print_json({"eventlog": log.key, "folder": str(log.folder), **report.to_json()})

@@ -95,11 +95,13 @@ def train(recipe: RecipeArgument, workspace: WorkspaceOption = WORKSPACE, json: 
     loaded = load_recipe(recipe)
     import eventlog.run
     import train.run as training
+    from serve.catalogues import open_catalogue
     from serve.pipeline import served_model
+    from store.erasures import Erasures
 
     opened = Workspace.create(workspace)
-    with opened.lock(), console_progress() as progress:
-        log = eventlog.run.run(loaded.eventlog, opened, progress)
+    with opened.lock(), open_catalogue(opened) as catalogue, console_progress() as progress:
+        log = eventlog.run.run(loaded.eventlog, opened, progress, erased=Erasures(catalogue).mask)
         model = training.run(loaded.train, log, opened, progress, served_model(opened))
     if json:
         about = {"model": model.key, "folder": str(model.folder), "width": model.width, "metrics": model.metrics}

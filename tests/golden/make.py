@@ -33,7 +33,7 @@ from store.artifact import create
 from store.catalogue import Catalogue
 from store.objections import Objections
 from store.segment_names import SegmentNames
-from store.tables import HEAD
+from store.tables import HEAD, ErasureRow, ErasureSaltRow
 from store.workspace import Workspace
 from train.artifact import Model
 
@@ -176,6 +176,15 @@ def write_catalogue(path: Path) -> None:
         )
         Objections(catalogue).note(["17"], True, actor="Anna")
         SegmentNames(catalogue).rename("line", 3, "Drivers", actor="Anna", others={3: "Much fuel"})
+        note_erasure(catalogue)
+
+
+def note_erasure(catalogue: Catalogue) -> None:
+    """A row of the register of erasures, with a salt that stays the same."""
+    with catalogue.session(write=True) as session:
+        session.add(ErasureSaltRow(id=1, salt=bytes(range(32))))
+        session.add(ErasureRow(hash="2" * 64, at=catalogue.now(), actor="Anna", receipt="e-0000000000000001"))
+        catalogue.append_audit(session, "Anna", "erasure", "e-0000000000000001", {"known": 1, "unknown": 0})
 
 
 def write_workspace(home: Path) -> dict[str, Any]:
