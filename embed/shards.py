@@ -142,5 +142,5 @@ def _stand(own: Path, place: Path, key: str) -> None:
         shutil.rmtree(own, ignore_errors=True)
 
 
-def _silent(count: int) -> None:
+def _silent(count: float) -> None:
     """Progress is told by whoever gives out the shards."""

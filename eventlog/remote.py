@@ -1,4 +1,4 @@
-"""Event files in an object store, or behind any URL that fsspec knows: fetched one by one, then read like local ones."""
+"""Event files in an object store, or behind any URL that fsspec knows: fetched one by one and read like local ones."""
 
 import re
 from pathlib import Path

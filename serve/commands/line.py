@@ -1,7 +1,7 @@
 """The line and its longest stage: run, train, evaluate."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -27,7 +27,15 @@ def register(app: typer.Typer) -> None:
     app.command()(evaluate)
 
 
-def run(recipe: RecipeArgument, workspace: WorkspaceOption = WORKSPACE, json: JsonOption = False) -> None:
+def run(
+    recipe: RecipeArgument,
+    workspace: WorkspaceOption = WORKSPACE,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="Where everybody is embedded: on this machine, or over the Ray cluster of RAY_ADDRESS."),
+    ] = "local",
+    json: JsonOption = False,
+) -> None:
     """Run the whole line: check, prepare, train, embed, index, segment, publish. Started again, it resumes."""
     from serve.console_progress import console_progress
     from serve.recipe import load_recipe
@@ -37,7 +45,7 @@ def run(recipe: RecipeArgument, workspace: WorkspaceOption = WORKSPACE, json: Js
     from serve.pipeline import run_line  # after the recipe's faults are told: this loads torch
 
     with console_progress() as progress:
-        line = run_line(loaded, Workspace.create(workspace), progress)
+        line = run_line(loaded, Workspace.create(workspace), progress, engine=engine)
     counts = {"customers": line.log.n_customers, "events": line.log.n_events}
     if json:
         seconds = {stage: round(value, 3) for stage, value in line.seconds.items()}
