@@ -1,6 +1,6 @@
 """Everyone to vectors and states, in memory that does not grow with the population."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from train.encode import ROUND, length_buckets, states, torch_threads
 from train.encoder import Encoder, State
 
 BLOCK = 1 << 15
-"""Customers that are embedded before the next ones are looked at."""
+"""Customers that are embedded before the next ones are looked at. Batches never reach over a block, so that a block is
+what another engine may embed elsewhere with the same bytes (`embed/shards.py`)."""
 
 
 def embeddings_key(model: Model, log: EventLog) -> str:
@@ -28,11 +29,18 @@ def embeddings_key(model: Model, log: EventLog) -> str:
     return key_of(KIND, VERSION, model.key, log.key)
 
 
-def run(config: EmbedConfig, model: Model, log: EventLog, folder: Path, progress: Progress = SILENT) -> Embeddings:
+def run(
+    config: EmbedConfig,
+    model: Model,
+    log: EventLog,
+    folder: Path,
+    progress: Progress = SILENT,
+    fill: "Fill | None" = None,
+) -> Embeddings:
     """Embed every customer of `log` and write the artifact at `folder`, or return a finished one of the same inputs.
 
-    Raises ConflictError where the log's fields are not those that the model was trained on, StorageError on a
-    full disk.
+    `fill` does the work elsewhere, such as `embed.ray_engine.over_ray`; the bytes are the same. Raises ConflictError
+    where the log's fields are not those that the model was trained on, StorageError on a full disk.
     """
     key = embeddings_key(model, log)
     if stands(folder, KIND, VERSION, key):
@@ -41,9 +49,18 @@ def run(config: EmbedConfig, model: Model, log: EventLog, folder: Path, progress
     set_threads()
     with draft(folder, key, log, model) as made, torch_threads(config.threads):
         with progress.task("Embedding", log.n_events) as advance:
-            embed_whole(config, model, log, np.arange(log.n_customers), made, advance)
+            (fill or fill_here)(config, model, log, made, advance)
         made.parents.update(eventlog=log.key, model=model.key)
     return Embeddings.load(folder, deep=False)
+
+
+Fill = Callable[[EmbedConfig, Model, EventLog, Draft, Advance], None]
+"""Fills the rows of every customer of a log, which is in the terms of the model, and tells events as they are done."""
+
+
+def fill_here(config: EmbedConfig, model: Model, log: EventLog, made: Draft, advance: Advance) -> None:
+    """Embed everybody in this process."""
+    embed_whole(config, model, log, np.arange(log.n_customers), made, advance)
 
 
 def draft(folder: Path, key: str, log: EventLog, model: Model) -> AbstractContextManager[Draft]:

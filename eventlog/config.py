@@ -37,7 +37,8 @@ class Source(Config):
     name: Annotated[str, Field(min_length=1, max_length=100)]
     """Name of the source; with several sources it is a value of the field `source`."""
     path: Name | None = None
-    """A Parquet or CSV file, or a glob of them; relative paths start at the recipe's folder."""
+    """A Parquet or CSV file, or a glob of them, or such a URL as s3://bucket/events/*.parquet; relative paths start at
+    the recipe's folder."""
     query: Name | None = None
     """A SQL query, in place of `path`; read through `url`. It may hold the bind parameter `:since`, as in `where at >=
     :since`: the moment up to which the source was read, as ISO 8601 text in UTC such as 2026-01-31, and 0001-01-01 for
@@ -64,7 +65,8 @@ class Source(Config):
     @classmethod
     def _resolve(cls, path: str | None, info: ValidationInfo) -> str | None:
         folder = (info.context or {}).get("folder")
-        return path if path is None or folder is None else str(Path(folder) / Path(path).expanduser())
+        remote = path is not None and "://" in path
+        return path if path is None or folder is None or remote else str(Path(folder) / Path(path).expanduser())
 
     @field_validator("url")
     @classmethod

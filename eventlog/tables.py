@@ -17,6 +17,7 @@ from eventlog.columns import flat, is_text, missing, numbers_of, plain, times_of
 from eventlog.config import EventLogConfig, Source
 from eventlog.files import SourceFile, find_files
 from eventlog.query import fetch
+from eventlog.remote import fetch_files, is_remote
 
 SAMPLE = 1000
 """Rows of a text column that are looked at to tell a wrong column from a few bad values."""
@@ -45,9 +46,14 @@ class Table:
 
 
 def open_tables(config: EventLogConfig, folder: Path, progress: Progress) -> tuple[Table, ...]:
-    """Open all sources; answers of queries are kept in `folder`. Raises DataError with the faults of all sources."""
+    """Open all sources; answers of queries and remote files are kept in `folder`.
+
+    Raises DataError with the faults of all sources.
+    """
 
     def find(source: Source, index: int) -> list[SourceFile]:
+        if source.path is not None and is_remote(source.path):
+            return fetch_files(source, folder / f"remote-{index}", progress)
         if source.path is not None:
             return find_files(source)
         return fetch(source, folder / f"query-{index}", progress)

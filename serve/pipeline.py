@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cluster.artifact
 import cluster.run
@@ -24,6 +24,7 @@ from cluster.artifact import Segments
 from configs.errors import ArtifactError, KinfolkError
 from configs.progress import SILENT, Progress
 from embed.artifact import Embeddings
+from embed.ray_engine import over_ray
 from eventlog.artifact import BEHAVIOUR_KIND, BEHAVIOUR_VERSION
 from eventlog.behaviour import Behaviour, behaviour, load_behaviour, write_behaviour
 from eventlog.earlier import Erased
@@ -41,6 +42,7 @@ from store.workspace import SNAPSHOT_VERSION, Workspace
 from train.artifact import Model
 
 ACTOR = "cli"
+Engine = Literal["local", "ray"]
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,14 @@ class PublishedLine:
     """Wall-clock seconds of every stage in this run; a stage whose work was there already took next to none."""
 
 
-def run_line(recipe: Recipe, workspace: Workspace, progress: Progress = SILENT, actor: str = ACTOR) -> PublishedLine:
-    """Run the whole line of `recipe` and serve what it made.
+def run_line(
+    recipe: Recipe,
+    workspace: Workspace,
+    progress: Progress = SILENT,
+    actor: str = ACTOR,
+    engine: Engine = "local",
+) -> PublishedLine:
+    """Run the whole line of `recipe` and serve what it made; `engine` changes no byte of it.
 
     Raises ConflictError where another job holds the workspace, and what the stages raise: DataError, ArtifactError,
     StorageError. Whatever happens, the snapshot that was served before stays served until the new one is complete.
@@ -68,7 +76,7 @@ def run_line(recipe: Recipe, workspace: Workspace, progress: Progress = SILENT, 
     with workspace.lock(), open_catalogue(workspace) as catalogue:
         catalogue.interrupt_runs()
         with recorded(catalogue, recipe) as noted:
-            line = _Line(recipe, workspace, progress, Erasures(catalogue).mask)
+            line = _Line(recipe, workspace, progress, Erasures(catalogue).mask, engine)
             log, model, key, before = line.made()
             parents = {"eventlog": log.key, "model": model.key} | ({"snapshot": before} if before else {})
             with line.timed("publish"), progress.task("Publishing", total=None):
@@ -113,8 +121,11 @@ def recorded(catalogue: Catalogue, recipe: Recipe, command: str = "run") -> Iter
 class _Line:
     """One run over a workspace whose lock is held."""
 
-    def __init__(self, recipe: Recipe, workspace: Workspace, progress: Progress, erased: Erased) -> None:
-        self.recipe, self.workspace, self.progress, self.erased = recipe, workspace, progress, erased
+    def __init__(
+        self, recipe: Recipe, workspace: Workspace, progress: Progress, erased: Erased, engine: Engine
+    ) -> None:
+        self.recipe, self.workspace, self.progress = recipe, workspace, progress
+        self.erased, self.engine = erased, engine
         self.seconds: dict[str, float] = {}
 
     @contextmanager
@@ -151,7 +162,9 @@ class _Line:
         """Make the parts of a snapshot in `folder`, each a finished artifact, going on from those of `before`."""
         old = None if before is None else self.workspace.snapshots / f"s-{before}"
         with self.timed("embed"):
-            embeddings = embed.run.run(self.recipe.embed, model, log, folder / "embeddings", self.progress)
+            place = folder / "embeddings"
+            fill = over_ray(place) if self.engine == "ray" else None
+            embeddings = embed.run.run(self.recipe.embed, model, log, place, self.progress, fill)
         with self.timed("behaviour"):
             behaviours = behaviour_of(log, folder / "behaviour", self.progress)
         with self.timed("index"):

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -40,6 +40,10 @@ def run(
         ),
     ] = None,
     workspace: WorkspaceOption = WORKSPACE,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="Where everybody is embedded: on this machine, or over the Ray cluster of RAY_ADDRESS."),
+    ] = "local",
     json: JsonOption = False,
 ) -> None:
     """Run the whole line: check, prepare, train, embed, index, segment, publish. Started again, it resumes."""
@@ -53,7 +57,7 @@ def run(
     from serve.pipeline import run_line  # after the recipe's faults are told: this loads torch
 
     with console_progress() as progress:
-        line = run_line(loaded, Workspace.create(workspace), progress)
+        line = run_line(loaded, Workspace.create(workspace), progress, engine=engine)
     counts = {"customers": line.log.n_customers, "events": line.log.n_events}
     if json:
         seconds = {stage: round(value, 3) for stage, value in line.seconds.items()}

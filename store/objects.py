@@ -1,0 +1,143 @@
+"""An object store behind an URL: objects read and written whole, and written on a condition.
+
+What is written on a condition is how two writers are kept apart, so only stores that have it will do: S3 and whatever
+speaks its protocol (MinIO, Ceph, R2, Google's through its S3 interface).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configs.errors import InputError, KinfolkError, StorageError
+
+PROTOCOL = "s3://"
+LISTED = 1000
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A small object as it was read."""
+
+    body: bytes
+    tag: str
+    """Changes with every write; what a conditional write is compared with."""
+
+
+class Objects:
+    """The objects below one URL, by their names."""
+
+    def __init__(self, url: str) -> None:
+        if not url.startswith(PROTOCOL) or not url.removeprefix(PROTOCOL).strip("/"):
+            raise InputError(f"{url}: accepted as a workspace in an object store: s3://bucket/prefix")
+        self.url = url.rstrip("/")
+        self.bucket, _, self.prefix = self.url.removeprefix(PROTOCOL).partition("/")
+        with told(self.url):
+            self._files = _s3()
+
+    def _key(self, name: str) -> str:
+        return f"{self.prefix}/{name}" if self.prefix else name
+
+    def _path(self, name: str) -> str:
+        return f"{self.bucket}/{self._key(name)}"
+
+    def read(self, name: str) -> Stored | None:
+        """A small object and its tag; None where there is none. Raises StorageError."""
+        with told(f"{self.url}/{name}"):
+            try:
+                answer = self._files.call_s3("get_object", Bucket=self.bucket, Key=self._key(name))
+                return Stored(_body(self._files, answer), str(answer["ETag"]))
+            except FileNotFoundError:
+                return None
+
+    def write_if(self, name: str, body: bytes, tag: str | None) -> str | None:
+        """Write an object where it still has this tag (None: where there is none yet); its new tag.
+
+        Returns None where another writer was faster. Raises StorageError.
+        """
+        condition = {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
+        with told(f"{self.url}/{name}"):
+            try:
+                answer = self._files.call_s3(
+                    "put_object", Bucket=self.bucket, Key=self._key(name), Body=body, **condition
+                )
+            except (OSError, FileExistsError) as error:
+                if _is_conflict(error):
+                    return None
+                raise
+        return str(answer["ETag"])
+
+    def names(self, below: str) -> set[str]:
+        """Names of all objects below `below`/, without it. Raises StorageError."""
+        with told(f"{self.url}/{below}"):
+            root = self._path(below)
+            found = self._files.find(root)
+        return {path.removeprefix(f"{root}/") for path in found}
+
+    def upload(self, path: Path, name: str) -> None:
+        """Write a file's bytes, in parts where it is large. Raises StorageError."""
+        with told(f"{self.url}/{name}"):
+            self._files.put_file(str(path), self._path(name))
+
+    def download(self, name: str, path: Path) -> bool:
+        """Write an object's bytes to a file; False where there is no such object. Raises StorageError."""
+        with told(f"{self.url}/{name}"):
+            try:
+                self._files.get_file(self._path(name), str(path))
+            except FileNotFoundError:
+                return False
+        return True
+
+    def remove(self, names: list[str]) -> None:
+        """Remove objects. Raises StorageError."""
+        with told(self.url):
+            for start in range(0, len(names), LISTED):
+                keys = [{"Key": self._key(name)} for name in names[start : start + LISTED]]
+                self._files.call_s3("delete_objects", Bucket=self.bucket, Delete={"Objects": keys, "Quiet": True})
+
+
+@contextmanager
+def told(where: str) -> Iterator[None]:
+    """Turn what an object store's library raises into one StorageError."""
+    try:
+        yield
+    except KinfolkError:
+        raise
+    except ImportError:
+        raise InputError(f"{where}: reading object stores needs `pip install 'kinfolk[s3]'`") from None
+    except Exception as error:  # each library has a tree of its own
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise StorageError(
+            f"{where}: the object store refuses or cannot be reached ({reason}); check the address, AWS_ENDPOINT_URL "
+            "and the credentials, then start again"
+        ) from None
+
+
+def _s3() -> Any:
+    import s3fs
+
+    return s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
+
+
+def _body(files: Any, answer: Any) -> bytes:
+    """The bytes of an answer, which is read in the library's own loop."""
+    from fsspec.asyn import sync
+
+    async def read() -> bytes:
+        async with answer["Body"] as stream:
+            return bytes(await stream.read())
+
+    body: bytes = sync(files.loop, read)
+    return body
+
+
+def _is_conflict(error: Exception) -> bool:
+    """Whether a conditional write was refused for its condition."""
+    inner: BaseException | None = error
+    while inner is not None:
+        code = getattr(inner, "response", {}).get("Error", {}).get("Code", "")
+        if code in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
+            return True
+        inner = inner.__cause__ or inner.__context__
+    return isinstance(error, FileExistsError) or "pre-condition" in str(error).lower()
