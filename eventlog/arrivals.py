@@ -10,6 +10,7 @@ from eventlog.checksums import Checksums
 from eventlog.config import EventLogConfig, Source
 from eventlog.files import SourceFile, find_files
 from eventlog.query import fetch
+from eventlog.remote import fetch_files, is_remote
 from eventlog.scan import Scan
 from eventlog.sequences import EventLog
 from eventlog.tables import Table, open_found
@@ -100,7 +101,11 @@ def find_arrivals(
     def find(source: Source, index: int) -> list[SourceFile]:
         read = watermark.sources[index]
         if source.path is not None:
-            files = find_files(source, read_before=bool(read.files))
+            if is_remote(source.path):
+                ended = {file.label: file.size for file in read.files if not file.pending}
+                files = fetch_files(source, folder / f"remote-{index}", progress, ended)
+            else:
+                files = find_files(source, read_before=bool(read.files))
             with progress.task(f"Looking for new files of {source.name}", sum(file.size for file in files)) as advance:
                 arrived[index] = _sorted_out(source, files, read, until, sums, advance)
         else:

@@ -1,6 +1,7 @@
 """Event files in an object store, or behind any URL that fsspec knows: fetched one by one and read like local ones."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,26 @@ def is_remote(path: str) -> bool:
     return URL.match(path) is not None
 
 
-def fetch_files(source: Source, folder: Path, progress: Progress) -> list[SourceFile]:
+def fetch_files(
+    source: Source, folder: Path, progress: Progress, read: Mapping[str, int] | None = None
+) -> list[SourceFile]:
     """The files of `source.path` in their order, copied to `folder` one after the other, in bounded memory.
 
-    Labels are those that local files of the same names would have, so that the log has the same key. Raises DataError
-    where there is none, one cannot be read, or one changes while it is fetched.
+    Labels are those that local files of the same names would have, so that the log has the same key. Files that were
+    `read` to their end before (label -> size) are not fetched again while they have that size; their bytes are not
+    looked at. Raises DataError where there is none and none was read before, one cannot be read, or one changes while
+    it is fetched.
     """
     assert source.path is not None
     try:
         files, names = _found(source.path)
-        if not names:
+        if not names and not read:
             raise DataError(
                 f"source {source.name!r}: {source.path}: there is no such file (accepted: a Parquet or CSV file, or a "
                 "glob)"
             )
         before = {label: files.info(names[label]) for label in sorted(names)}
+        before = {label: about for label, about in before.items() if (read or {}).get(label) != int(about["size"])}
         with progress.task(f"Fetching {source.name}", sum(int(b["size"]) for b in before.values())) as advance:
             found = []
             for label, about in before.items():
