@@ -37,7 +37,7 @@ from store.workspace import Workspace
 
 
 class Stopwatch(Protocol):
-    """Times stages, see `serve.nightly.Watch`."""
+    """Times stages, see `serve.watch.Watch`."""
 
     def __call__(self, stage: str) -> AbstractContextManager[None]:
         """Time one stage."""

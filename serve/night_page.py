@@ -322,7 +322,7 @@ def _vectors(report: Report) -> str:
 def _costs(report: Report) -> str:
     if not report.timings:
         return ""
-    stages = {name: value for name, value in report.timings.items() if name not in ("total", "peak_mb")}
+    stages = {name: value for name, value in report.timings.items() if name not in ("total", "peak_mb", "peak_mapped_mb")}
     rows = [Bar(name, _seconds(value), value) for name, value in stages.items()]
     whole = [("in all", _seconds(report.timings["total"]))] if "total" in report.timings else []
     peak = report.timings.get("peak_mb")

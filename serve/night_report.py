@@ -151,7 +151,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     """What went wrong after publishing, such as a webhook out of reach."""
     timings: Mapping[str, float] = field(default_factory=dict)
-    """Wall-clock seconds by stage, `total`, and `peak_mb`."""
+    """Wall-clock seconds by stage, `total`, and megabytes: `peak_mb`, `peak_mapped_mb`; see `serve.watch`."""
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values, gates with their verdict."""

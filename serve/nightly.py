@@ -8,11 +8,7 @@ Everything up to the facts follows from the served snapshot, the recipe and the 
 key: killed anywhere and started again, a night ends with the same bytes.
 """
 
-import resource
-import sys
-import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -43,13 +39,12 @@ from serve.night_measure import Pair, Parts, night_facts
 from serve.night_report import Report
 from serve.pipeline import ACTOR, index_of, recorded, segments_of, sweep_hidden
 from serve.recipe import Recipe
+from serve.watch import Watch
 from serve.webhook_config import secret_of
 from store.artifact import Manifest, key_of, stands
 from store.erasures import Erasures
 from store.workspace import SNAPSHOT_VERSION, Workspace
 from train.artifact import Model
-
-MEGABYTE = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +103,8 @@ def run_night(
         )
     with workspace.lock(), open_catalogue(workspace) as catalogue:
         catalogue.interrupt_runs()
-        with recorded(catalogue, recipe, "nightly") as noted:
-            around = Setting(recipe, workspace, catalogue, actor, Watch(), progress)
+        with recorded(catalogue, recipe, "nightly") as noted, Watch() as watch:
+            around = Setting(recipe, workspace, catalogue, actor, watch, progress)
             left = leftover(around)
             if left is not None and left.as_of == as_of.isoformat():
                 return left
@@ -127,28 +122,6 @@ def run_night(
             noted.notes = {"eventlog_key": grown.log.key, "model_key": served.model.key, "snapshot": name}
             noted.notes["figures"] = {"status": report.status, "seconds": dict(report.timings)}
             return report
-
-
-class Watch:
-    """Wall-clock seconds by stage, and the peak of memory."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._started = time.perf_counter()
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Time one stage."""
-        started = time.perf_counter()
-        yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
-
-    def told(self) -> dict[str, float]:
-        """Seconds by stage, `total`, and `peak_mb` of this process so far."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        total = time.perf_counter() - self._started
-        rounded = {name: round(took, 3) for name, took in self.seconds.items()}
-        return rounded | {"total": round(total, 3), "peak_mb": round(peak / MEGABYTE, 1)}
 
 
 def _check_day(served: Served, until: datetime) -> None:

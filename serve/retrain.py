@@ -26,9 +26,10 @@ from serve.night_facts import KIND, VERSION, load_facts, write_facts
 from serve.night_gates import check_accepted
 from serve.night_measure import Pair, retraining_facts
 from serve.night_report import Report
-from serve.nightly import Served, Watch, parts_at
+from serve.nightly import Served, parts_at
 from serve.pipeline import ACTOR, behaviour_of, index_of, recorded, segments_of, sweep_hidden
 from serve.recipe import Recipe
+from serve.watch import Watch
 from store.artifact import key_of, stands
 from store.workspace import SNAPSHOT_VERSION, Workspace
 from train.artifact import Model
@@ -50,8 +51,8 @@ def run_retraining(
     check_accepted(accept)
     with workspace.lock(), open_catalogue(workspace) as catalogue:
         catalogue.interrupt_runs()
-        with recorded(catalogue, recipe, "retrain") as noted:
-            around = Setting(recipe, workspace, catalogue, actor, Watch(), progress)
+        with recorded(catalogue, recipe, "retrain") as noted, Watch() as watch:
+            around = Setting(recipe, workspace, catalogue, actor, watch, progress)
             leftover(around)
             served = Served.load(workspace)
             with around.watch("prepare"):

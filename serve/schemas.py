@@ -221,4 +221,4 @@ class NightAnswer(NightSummary):
     model_change: dict[str, float]
     pruned: list[str]
     timings: dict[str, float]
-    """Seconds by stage, total, peak_mb"""
+    """Seconds by stage, total, peak_mb, peak_mapped_mb"""
