@@ -6,8 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import night_world
 import pytest
@@ -15,6 +16,9 @@ from hypothesis import settings
 from night_world import NightWorld
 
 from store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from erasure_world import World
 
 # how long an example takes says how busy the machine is, not whether the code is right
 settings.register_profile("kinfolk", deadline=None)
@@ -149,3 +153,19 @@ def workspace_copy(small_workspace: Bank, tmp_path: Path) -> Bank:
     # another worker may be reading the catalogue: what SQLite keeps beside it comes and goes
     shutil.copytree(small_workspace.root, root, ignore=shutil.ignore_patterns("*.db-wal", "*.db-shm"))
     return Bank(small_workspace.folder, small_workspace.recipe, root)
+
+
+@pytest.fixture(scope="session")
+def made_world(tmp_path_factory: pytest.TempPathFactory) -> "World":
+    """A workspace with everything in it that customers may be erased from. Read only."""
+    from erasure_world import make_world
+
+    return make_world(tmp_path_factory.mktemp("erasure"))
+
+
+@pytest.fixture
+def world(made_world: "World", tmp_path: Path) -> "World":
+    """A copy of it that a test may change."""
+    root = tmp_path / "workspace"
+    shutil.copytree(made_world.root, root, ignore=shutil.ignore_patterns("*.db-wal", "*.db-shm"))
+    return replace(made_world, root=root)

@@ -1,14 +1,19 @@
 """A workspace with everything in it that customers may be erased from, with long ids of text."""
 
+import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 import yaml
+from http_service import publish
 
 from embed.arrow import write_columns
+from eventlog.config import EventLogConfig
+from eventlog.run import run as prepare
 from eventlog.simulate.config import SimulateConfig
 from eventlog.simulate.run import run as simulate
 from index.request import AudienceRequest
@@ -145,3 +150,49 @@ def _audiences(snapshot: Snapshot, workspace: Workspace, catalogue: Catalogue) -
     wide = AudienceRequest(seeds=seeds, size=40, include_seeds=True, hold_out=0.2)
     make_audience(Asked(wide, attributes, attributes), snapshot, workspace, catalogue, "test")
     save("spring", Asked(wide, attributes, attributes), snapshot, workspace, catalogue, "test")
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """All text of a packed file, decoded here and not by what is tested."""
+    if path.suffix == ".parquet":
+        yield pl.read_parquet(path).write_csv()
+    elif path.suffix == ".arrow":
+        with pa.ipc.open_file(pa.memory_map(str(path), "r")) as reader:
+            table = reader.read_all()
+        for name in table.schema.names:
+            if not pa.types.is_fixed_size_list(table[name].type):
+                yield str(table[name].to_pylist())
+
+
+def holders(root: Path, *ids: str) -> list[str]:
+    """Files that hold an id in their name, bytes or decoded content."""
+    found = []
+    for path in sorted(p for p in root.rglob("*") if p.is_file()):
+        content = path.read_bytes()
+        texts = list(texts_of(path))
+        if any(
+            id in str(path.relative_to(root)) or id.encode() in content or any(id in t for t in texts) for id in ids
+        ):
+            found.append(path.relative_to(root).as_posix())
+    return found
+
+
+def small(root: Path, ids: pl.Series) -> Workspace:
+    """A served snapshot of some customers with a log, and nothing else."""
+    publish(root, ids=ids)
+    events = root.parent / "events.csv"
+    lines = [f"{id},2020-01-0{n + 1},shop {id}" for id in ids for n in range(2)]
+    events.write_text("\n".join(["customer_id,time,shop", *lines]) + "\n", encoding="utf-8")
+    source = {"name": "s", "path": str(events), "customer": "customer_id", "time": "time", "categorical": ["shop"]}
+    workspace = Workspace.create(root)
+    prepare(EventLogConfig.model_validate({"sources": [source]}), workspace)
+    return workspace
+
+
+def tree(root: Path) -> dict[str, str]:
+    """Hashes of all files but those of locks and the database's own."""
+    return {
+        p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(root.rglob("*"))
+        if p.is_file() and "lock" not in p.name and not p.name.startswith("catalogue.db")
+    }

@@ -1,84 +1,33 @@
 """Erasing customers: nothing of them stays anywhere, everybody else stays as they were, and they do not come back."""
 
 import hashlib
-import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pytest
 from conftest import kinfolk
-from erasure_world import World, make_world
-from http_service import Service, publish
+from erasure_world import World, holders, small, tree
 
 from cluster.artifact import Segments
 from cluster.landmarks import Ground
-from configs.errors import ConflictError, InputError
+from configs.errors import InputError
 from embed.artifact import Embeddings
 from embed.customers import changes
-from eventlog.config import EventLogConfig
-from eventlog.run import run as prepare
 from eventlog.sequences import EventLog
-from index.request import AudienceRequest
 from index.update import update_inverted
-from serve.attribution import why
-from serve.audiences import Asked, load_audience
-from serve.editions import refresh, save
 from serve.forget import allow, forget
 from serve.pipeline import run_line
-from serve.saved import load_saved
 from serve.snapshot import Snapshot
 from serve.soundness import check, damage
 from store.catalogue import Catalogue
-from store.erasures import Erasures, receipts
-from store.objections import Objections
+from store.erasures import Erasures
 from store.workspace import Workspace
 from train.artifact import Model
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """The world, made once. Read only."""
-    return make_world(tmp_path_factory.mktemp("erasure"))
-
-
-@pytest.fixture
-def world(made: World, tmp_path: Path) -> World:
-    """A copy that a test may change."""
-    root = tmp_path / "workspace"
-    shutil.copytree(made.root, root, ignore=shutil.ignore_patterns("*.db-wal", "*.db-shm"))
-    return World(root, made.recipe, made.ids)
-
-
-def texts_of(path: Path) -> Iterator[str]:
-    """All text of a packed file, decoded here and not by what is tested."""
-    if path.suffix == ".parquet":
-        yield pl.read_parquet(path).write_csv()
-    elif path.suffix == ".arrow":
-        with pa.ipc.open_file(pa.memory_map(str(path), "r")) as reader:
-            table = reader.read_all()
-        for name in table.schema.names:
-            if not pa.types.is_fixed_size_list(table[name].type):
-                yield str(table[name].to_pylist())
-
-
-def holders(root: Path, *ids: str) -> list[str]:
-    """Files that hold an id in their name, bytes or decoded content."""
-    found = []
-    for path in sorted(p for p in root.rglob("*") if p.is_file()):
-        content = path.read_bytes()
-        texts = list(texts_of(path))
-        if any(
-            id in str(path.relative_to(root)) or id.encode() in content or any(id in t for t in texts) for id in ids
-        ):
-            found.append(path.relative_to(root).as_posix())
-    return found
 
 
 def snapshots(workspace: Workspace) -> dict[str, Snapshot]:
@@ -128,15 +77,6 @@ def same_but_for(before: Snapshot, then: Ground | None, after: Snapshot, gone: t
         assert np.array_equal(new, old[stay])
     for name in ("labels", "part", "flat"):
         assert np.array_equal(getattr(grounds[1], name), getattr(grounds[0], name)[stay])
-
-
-def tree(root: Path) -> dict[str, str]:
-    """Hashes of all files but those of locks and the database's own."""
-    return {
-        p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in sorted(root.rglob("*"))
-        if p.is_file() and "lock" not in p.name and not p.name.startswith("catalogue.db")
-    }
 
 
 @pytest.mark.parametrize("count", [1, 9])
@@ -200,136 +140,6 @@ def test_values_that_only_they_had_are_blanked_in_dictionaries_of_logs_models_an
     assert holders(world.root, f'"{secret}"') == []
     model = Model.load(world.workspace.models / Snapshot.load(world.workspace).manifest.parents["model"])
     assert model.schema == now.schema
-
-
-def test_similar_audience_segments_why_and_verify_go_on(world: World) -> None:
-    gone, other = world.ids[10], world.ids[11]
-    forget(world.workspace, [gone])
-    run = {"folder": world.root.parent}
-    place = ("--workspace", world.root)
-    refused = kinfolk("similar", gone, *place, **run)
-    assert refused.returncode == 2
-    assert "no customer" in refused.stderr
-    found = json.loads(kinfolk("similar", other, "-k", "110", "--json", *place, **run).stdout)
-    assert len(found["similar"] if isinstance(found, dict) else found) >= 100
-    assert gone not in json.dumps(found)
-    for words in (
-        ("segments",),
-        ("segments", "moves"),
-        ("segments", "history", other),
-        ("verify", "--all"),
-        ("history",),
-    ):
-        done = kinfolk(*words, *place, **run)
-        assert done.returncode == 0, done.stderr
-        assert gone not in done.stdout
-    assert why(world.workspace, Snapshot.load(world.workspace), other, 30).events
-    seeds = world.root.parent / "seeds.csv"
-    seeds.write_text("customer_id\n" + "\n".join(world.ids[:40]) + "\n", encoding="utf-8")
-    out = world.root.parent / "out.csv"
-    done = kinfolk("audience", "--seeds", seeds, "--size", "20", "--out", out, "--save", "again", *place, **run)
-    assert done.returncode == 0, done.stderr
-    assert holders(world.root, gone) == []
-    assert load_saved(world.workspace, "again").asked.request.seeds == tuple(sorted(set(world.ids[:40]) - {gone}))
-
-
-def test_the_next_run_on_the_same_files_does_not_bring_them_back(world: World) -> None:
-    gone = world.ids[20]
-    forget(world.workspace, [gone, "C-not-delivered-yet"])
-    served, before = world.workspace.current(), tree(world.root)
-    assert run_line(world.load(), world.workspace).snapshot == served
-    assert tree(world.root) == before
-    shutil.rmtree(world.workspace.eventlogs)
-    line = run_line(world.load(), world.workspace)
-    assert gone not in line.log.customers
-    assert line.log.n_customers == len(world.ids) - 1
-    assert holders(world.root, gone) == []
-
-
-def test_a_changed_recipe_reads_all_files_anew_and_leaves_them_out(world: World) -> None:
-    gone = world.ids[20]
-    forget(world.workspace, [gone])
-    recipe = world.load()
-    line = run_line(recipe.model_copy(update={"until": None, "seed": 5}), world.workspace)
-    again = run_line(
-        recipe.model_copy(update={"prepare": recipe.prepare.model_copy(update={"max_categories": 50})}), world.workspace
-    )
-    assert gone not in line.log.customers
-    assert again.log.key != line.log.key
-    assert again.log.n_customers == len(world.ids) - 1
-    assert holders(world.root, gone) == []
-
-
-def test_whoever_is_allowed_again_comes_back_with_the_next_reading(world: World) -> None:
-    gone = world.ids[20]
-    forget(world.workspace, [gone])
-    assert allow(world.workspace, [gone, "nobody-at-all"]) == 1
-    assert allow(world.workspace, [gone]) == 0
-    shutil.rmtree(world.workspace.eventlogs)
-    assert gone in run_line(world.load(), world.workspace).log.customers
-    with Catalogue(world.workspace.catalogue) as catalogue:
-        actions = [entry.action for entry in catalogue.audit_log()]
-        assert "erasure.allow" in actions
-        assert gone not in str(catalogue.audit_log())
-
-
-def test_audiences_shrink_and_saved_ones_stay_valid(world: World) -> None:
-    workspace = world.workspace
-    saved = load_saved(workspace, "spring")
-    assert len(saved.editions) == 2
-    members = {
-        e.audience: load_audience(workspace, e.audience).members()["customer_id"].to_list() for e in saved.editions
-    }
-    smallest = min(
-        (load_audience(workspace, p.name) for p in workspace.audiences.glob("a-*")), key=lambda a: a.report["size"]
-    )
-    # below the least size of ten, a seed, a member, and somebody held out
-    gone = (*smallest.members()["customer_id"].to_list()[:6], saved.asked.request.seeds[0], *smallest.held_out()[:1])
-    before = smallest.members()
-    forget(workspace, gone)
-    after = load_audience(workspace, smallest.id)
-    assert after.members().equals(before.filter(~pl.col("customer_id").is_in(list(gone))))
-    assert after.report["size"] == len(after.members()) + len(after.held_out()) < 10
-    assert after.report["held_out"] == len(after.held_out())
-    now = load_saved(workspace, "spring")
-    assert now.asked.request.seeds == tuple(s for s in saved.asked.request.seeds if s not in gone)
-    assert now.asked.attributes is not None
-    assert not now.asked.attributes["customer_id"].is_in(list(gone)).any()
-    for edition in now.editions:
-        left = [id for id in members[edition.audience] if id not in gone]
-        held = load_audience(workspace, edition.audience)
-        assert held.members()["customer_id"].to_list() == left
-        assert edition.size == held.report["size"]
-        assert not edition.changes()["customer_id"].is_in(list(gone)).any()
-        assert sum(edition.entered.values()) == len(edition.changes().filter(change="entered"))
-    with Catalogue(workspace.catalogue) as catalogue:
-        record = catalogue.audience(smallest.id)
-        assert record.size == after.report["size"]
-        assert record.result_sha256 == after.manifest.files["members.parquet"]["sha256"]
-        assert not refresh("spring", Snapshot.load(workspace), workspace, catalogue, "test")[1]
-        Objections(catalogue).note([world.ids[30]], True, actor="test")
-        edition, new = refresh("spring", Snapshot.load(workspace), workspace, catalogue, "test")
-        assert new
-        assert edition.number == 3
-        # whoever asks with the old list brings nobody back
-        again = save("spring", saved.asked, Snapshot.load(workspace), workspace, catalogue, "test")[0]
-        assert again.asked.request == now.asked.request
-        assert again.definition == now.definition
-    assert holders(world.root, *gone) == []
-
-
-def test_an_audience_of_before_that_is_kept_after_holds_nobody_erased(world: World) -> None:
-    """A service may hold the old snapshot, and be at work on an audience, while somebody is erased."""
-    from serve.audiences import make_audience
-
-    old = Snapshot.load(world.workspace)
-    asked = Asked(AudienceRequest(seeds=world.ids[:60:3], size=60, include_seeds=True))
-    gone = world.ids[3], world.ids[6]
-    forget(world.workspace, gone)
-    with Catalogue(world.workspace.catalogue) as catalogue:
-        stored, _ = make_audience(asked, old, world.workspace, catalogue, "test")
-    assert not stored.members()["customer_id"].is_in(list(gone)).any()
-    assert holders(world.root, *gone) == []
 
 
 def test_a_typical_customer_and_a_landmark_give_way(world: World) -> None:
@@ -425,91 +235,6 @@ def test_everybody_at_once_is_refused_and_nothing_changes(world: World) -> None:
         forget(world.workspace, [" "])
 
 
-def test_unknown_ids_are_registered_and_told(world: World) -> None:
-    first = forget(world.workspace, ["C-nobody-knows-me"])
-    assert (first["known"], first["unknown"]) == (0, 1)
-    assert [one["artifact"] for one in first["removed"]] == ["leftovers of killed runs"]
-    again = forget(world.workspace, ["C-nobody-knows-me"])
-    assert again["removed"] == []
-    with Catalogue(world.workspace.catalogue) as catalogue:
-        mask = Erasures(catalogue).mask(pl.Series(["C-nobody-knows-me", world.ids[0], "C-nobody-knows-me"]))
-        assert mask.tolist() == [True, False, True]
-        assert Erasures(catalogue).mask(pl.Series([1, 2])).tolist() == [False, False]
-        entries = [entry for entry in catalogue.audit_log() if entry.action == "erasure"]
-        assert [entry.details for entry in entries] == [{"known": 0, "unknown": 1}] * 2
-    assert [one["receipt"] for one in receipts(world.root)] == [first["receipt"], again["receipt"]]
-    assert receipts(world.root)[0]["search"]["found"] == []
-
-
-def test_objections_go_from_the_bytes_of_the_catalogue(world: World) -> None:
-    gone = world.ids[3]
-    assert gone.encode() in (world.root / "catalogue.db").read_bytes()
-    receipt = forget(world.workspace, [gone])
-    assert {"artifact": "register of objections", "objections": 1} in receipt["removed"]
-    for path in world.root.glob("catalogue.db*"):
-        assert gone.encode() not in path.read_bytes()
-    with Catalogue(world.workspace.catalogue) as catalogue:
-        assert [o.customer for o in Objections(catalogue).standing()] == [world.ids[50]]
-
-
-def test_the_command_takes_ids_and_lists_and_prints_a_receipt_without_them(world: World) -> None:
-    some = world.root.parent / "some.csv"
-    some.write_text(f"customer_id\n{world.ids[60]}\n{world.ids[61]}\n", encoding="utf-8")
-    done = kinfolk("forget", world.ids[62], "--from", some, "--workspace", world.root, folder=world.root.parent)
-    assert done.returncode == 0, done.stderr
-    assert "3 customers erased; 0 ids were unknown" in done.stdout
-    assert "nothing left" in done.stdout
-    assert not any(id in done.stdout + done.stderr for id in world.ids[60:63])
-    listed = json.loads(kinfolk("erasures", "--json", "--workspace", world.root, folder=world.root.parent).stdout)
-    assert [one["known"] for one in listed] == [3]
-    assert len(listed[0]["hashes"]) == 3
-    told = kinfolk("forget", "--allow", world.ids[62], "--workspace", world.root, folder=world.root.parent)
-    assert "1 of 1 customers were in the register" in told.stdout
-    empty = kinfolk("forget", "--workspace", world.root, folder=world.root.parent)
-    assert empty.returncode == 2
-    assert "whom to forget" in empty.stderr
-
-
-def test_a_file_that_is_not_kinfolks_is_found_and_told(world: World) -> None:
-    (world.root / "notes.txt").write_text(f"call {world.ids[5]}\n", encoding="utf-8")
-    done = kinfolk("forget", world.ids[5], "--workspace", world.root, folder=world.root.parent)
-    assert done.returncode == 2
-    assert "notes.txt" in done.stderr
-    assert world.ids[5] not in done.stderr
-    assert receipts(world.root)[0]["search"]["found"] == ["notes.txt"]
-
-
-def test_a_workspace_in_use_is_refused(world: World) -> None:
-    with world.workspace.lock(), pytest.raises(ConflictError, match="in use by another job"):
-        forget(world.workspace, [world.ids[0]])
-
-
-def test_a_running_service_drops_them_within_its_poll(world: World) -> None:
-    gone, other = world.ids[12], world.ids[13]
-    service = Service(world.root)
-    try:
-        first = service.live.snapshot
-        assert first is not None
-        mapped = np.asarray(first.embeddings.vectors)
-        answer = service.client.get(f"/v1/customers/{gone}")
-        assert answer.status_code == 200, answer.text
-        known = service.client.get(f"/v1/customers/{other}")
-        service.get(f"/v1/customers/{other}/similar", k=50)
-        forget(world.workspace, [gone])
-        assert service.live.check()
-        assert not service.live.check()
-        assert service.client.get(f"/v1/customers/{gone}").status_code == 404
-        assert gone not in json.dumps(service.get(f"/v1/customers/{other}/similar", k=100))
-        assert service.get("/v1/snapshot")["customers"] == len(world.ids) - 1
-        changed = service.client.get(f"/v1/customers/{other}", headers={"If-None-Match": known.headers["etag"]})
-        assert changed.status_code == 200
-        assert service.live.swaps == 1
-        assert len(mapped) == len(world.ids)
-        assert float(mapped.sum()) == float(np.asarray(first.embeddings.vectors).sum())  # old maps stay readable
-    finally:
-        service.close()
-
-
 def test_the_register_holds_no_id_and_another_salt_everywhere(world: World, tmp_path: Path) -> None:
     forget(world.workspace, [world.ids[8]])
     with sqlite3.connect(world.root / "catalogue.db") as database:
@@ -520,18 +245,6 @@ def test_the_register_holds_no_id_and_another_salt_everywhere(world: World, tmp_
     with Catalogue(tmp_path / "other.db") as other:
         assert Erasures(other).salt() != salt[0]
         assert Erasures(other).hashes([world.ids[8]]) != [rows[0][0]]
-
-
-def small(root: Path, ids: pl.Series) -> Workspace:
-    """A served snapshot of some customers with a log, and nothing else."""
-    publish(root, ids=ids)
-    events = root.parent / "events.csv"
-    lines = [f"{id},2020-01-0{n + 1},shop {id}" for id in ids for n in range(2)]
-    events.write_text("\n".join(["customer_id,time,shop", *lines]) + "\n", encoding="utf-8")
-    source = {"name": "s", "path": str(events), "customer": "customer_id", "time": "time", "categorical": ["shop"]}
-    workspace = Workspace.create(root)
-    prepare(EventLogConfig.model_validate({"sources": [source]}), workspace)
-    return workspace
 
 
 def test_whole_numbers_are_found_however_they_are_written(tmp_path: Path) -> None:

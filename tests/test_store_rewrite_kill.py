@@ -107,6 +107,7 @@ def _forget(root: Path) -> None:
     forget(Workspace.open(root), [GONE])
 
 
+@pytest.mark.slow
 def test_a_kill_before_any_file_operation_leaves_everybody_or_nobody(quick_disk: Path) -> None:  # noqa: F811
     home = {
         **os.environ,
