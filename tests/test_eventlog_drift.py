@@ -32,7 +32,8 @@ def events(seed: int, number: int = EVENTS) -> tuple[np.ndarray, np.ndarray, np.
 def log_of(codes: np.ndarray, values: np.ndarray, time: np.ndarray, schema: Schema = SCHEMA) -> EventLog:
     customers = pl.Series("customer", [1], pl.Int64)
     offsets = np.array([0, len(time)])
-    return EventLog(Path(), "key", Manifest("eventlog", 1, "key", {}), schema, customers, offsets, codes, values, time)
+    manifest = Manifest("eventlog", 2, "key", {})
+    return EventLog(Path(), "key", manifest, schema, customers, offsets, codes, values, time, ("key",))
 
 
 @pytest.fixture(scope="module")
