@@ -1,28 +1,30 @@
-"""Embedding over a Ray cluster: Ray Data hands shards to actors, each of which holds the encoder.
+"""Embedding over a Ray cluster: shards are handed to actors, each of which holds the encoder.
 
 What goes through Ray is the number of a shard. Log and model are read from disk by every actor, and shards are written
 there, so every node has to see the workspace under the same path.
 """
 
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import embed.run
-from configs.errors import ArtifactError, KinfolkError, StorageError
+from configs.errors import InputError, KinfolkError, StorageError
 from configs.progress import Advance
 from embed.artifact import Draft
 from embed.config import EmbedConfig
 from embed.shards import Shards, assemble, events_of, make, missing
 from eventlog.recode import recoded
 from eventlog.sequences import EventLog
-from store.ray_cluster import quiet_data, ray_cluster, worker_environment
+from store.ray_cluster import ray_cluster, worker_environment
 from store.threads import set_threads
 from train.artifact import Model
 from train.encode import torch_threads
+
+LOSSES = 4
+"""Losses of an actor at the same shard after which it is the shard that is to blame, as where memory runs out."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +59,21 @@ class Embedder:
         self.work = work
         for folder in (work.model, work.log):
             if not folder.is_dir():
-                raise ArtifactError(
+                raise InputError(
                     f"{folder}: not there on a worker; every node has to see the workspace under the same path"
                 )
         self.model = Model.load(work.model, deep=False)
         self.log = recoded(EventLog.load(work.log, deep=False), self.model.schema)
 
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Make the shards of these numbers, but for those that another actor has finished meanwhile."""
+    def ready(self) -> None:
+        """Answers once the actor has started."""
+
+    def embed(self, index: int) -> None:
+        """Make the shard of this number, unless another actor has finished it meanwhile."""
         shards = self.work.shards
-        with torch_threads(self.work.config.threads):
-            for index in batch["shard"].tolist():
-                if not shards.finished(shards.every[index], self.model, self.log):
-                    make(self.work.config, self.model, self.log, shards, shards.every[index])
-        return batch
+        if not shards.finished(shards.every[index], self.model, self.log):
+            with torch_threads(self.work.config.threads):
+                make(self.work.config, self.model, self.log, shards, shards.every[index])
 
 
 def over_ray(folder: Path, told: Callable[[Repeats], None] | None = None) -> embed.run.Fill:
@@ -107,29 +110,49 @@ def make_missing(config: EmbedConfig, model: Model, log: EventLog, shards: Shard
 
 
 def _handed_out(ray: Any, work: Work, indexes: list[int]) -> Iterator[int]:
-    """Numbers of shards as they are finished. Raises what an actor raised."""
-    from ray.exceptions import RayError
+    """Numbers of shards as they are finished. Raises what an actor raised, StorageError where no node is left."""
+    from ray.exceptions import RayActorError, RayError
 
-    cluster = ray.cluster_resources()
-    cpus = work.config.threads or work.threads
-    actors = min(len(indexes), max(1, int(cluster.get("CPU", 1)) // cpus))
-    with quiet_data() as data:
-        done = data.from_items([{"shard": index} for index in indexes], override_num_blocks=len(indexes)).map_batches(
-            Embedder,
-            batch_size=1,
-            compute=data.ActorPoolStrategy(min_size=1, max_size=actors),
-            fn_constructor_args=(work,),
-            num_cpus=cpus,
-            num_gpus=1 if cluster.get("GPU") else 0,
-            runtime_env={"env_vars": worker_environment()},
-            max_restarts=-1,  # on another node, where its own is lost
-            max_task_retries=-1,
-        )
-        try:
-            for row in done.iter_rows():
-                yield int(row["shard"])
-        except RayError as error:
-            raise _cause(error) from error
+    waiting, losses, actors = deque(indexes), Counter[int](), _start(ray, work, len(indexes))
+    busy: dict[Any, tuple[Any, int | None]] = {actor.ready.remote(): (actor, None) for actor in actors}
+    idle: list[Any] = []
+    while waiting or any(index is not None for _, index in busy.values()):
+        while waiting and idle:
+            actor, index = idle.pop(), waiting.popleft()
+            busy[actor.embed.remote(index)] = (actor, index)
+        if not busy:  # every node was lost; those that come in their place are used
+            busy = {actor.ready.remote(): (actor, None) for actor in _start(ray, work, len(waiting))}
+        for done in ray.wait(list(busy))[0]:
+            actor, index = busy.pop(done)
+            try:
+                ray.get(done)
+            except RayActorError as error:  # its node or process is gone: the shard goes to whoever is free next
+                ray.kill(actor)
+                lost = -1 if index is None else index
+                losses[lost] += 1
+                if losses[lost] == LOSSES or isinstance(_cause(error), InputError):
+                    raise _cause(error) from error
+                waiting.extend([] if index is None else [index])
+                continue
+            except RayError as error:
+                raise _cause(error) from error
+            idle.append(actor)
+            if index is not None:
+                yield index
+
+
+def _start(ray: Any, work: Work, shards: int) -> list[Any]:
+    """As many actors as the cluster has room for, and work."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    cpus = min(work.config.threads or work.threads, max(int(node.get("CPU", 1)) for node in nodes))
+    room = sum(int(node.get("CPU", 0)) // cpus for node in nodes)
+    options = {
+        "num_cpus": cpus,
+        "num_gpus": 1 if any(node.get("GPU") for node in nodes) else 0,
+        "runtime_env": {"env_vars": worker_environment()},
+    }
+    actor = ray.remote(**options)(Embedder)
+    return [actor.remote(work) for _ in range(max(1, min(room, shards)))]
 
 
 def _cause(error: BaseException) -> KinfolkError:

@@ -3,7 +3,6 @@
 import logging
 import os
 import socket
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -67,21 +66,6 @@ def _no_cluster(address: str, error: Exception) -> InputError:
         f"RAY_ADDRESS {address}: no Ray cluster answers there ({reason}); start one with `ray start --head`, correct "
         "the address, or take --engine local"
     )
-
-
-@contextmanager
-def quiet_data() -> Iterator[Any]:
-    """The module `ray.data`, which shows no bars of its own, tells of failures alone, and whose warnings of its own
-    settings that will change are left to its makers."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")
-        import ray.data
-
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        yield ray.data
 
 
 def worker_environment() -> dict[str, str]:

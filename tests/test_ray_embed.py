@@ -32,6 +32,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 ROOT = Path(__file__).parents[1]
+SOON = {"health_check_initial_delay_ms": 2000, "health_check_period_ms": 1000, "health_check_failure_threshold": 5}
+"""After how long a silent node is given up for lost; as Ray comes, it is half a minute."""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.chdir(ROOT)
     node = {"num_cpus": 1, "object_store_memory": OBJECTS}
-    running = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
+    running = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False, "_system_config": SOON})
     try:
         for _ in range(2):
             running.add_node(**node)
