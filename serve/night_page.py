@@ -55,6 +55,7 @@ DRIFT = (
     "New events beside those that the model was trained on. Below 0.1 is commonly read as no change, above 0.25 as a "
     "large one."
 )
+NO_STAGES = ("total", "peak_mb", "peak_mapped_mb")
 ALERTS = {"moved": "moved to another segment", "shifted": "suddenly unlike themselves"}
 
 
@@ -322,7 +323,7 @@ def _vectors(report: Report) -> str:
 def _costs(report: Report) -> str:
     if not report.timings:
         return ""
-    stages = {name: value for name, value in report.timings.items() if name not in ("total", "peak_mb", "peak_mapped_mb")}
+    stages = {name: value for name, value in report.timings.items() if name not in NO_STAGES}
     rows = [Bar(name, _seconds(value), value) for name, value in stages.items()]
     whole = [("in all", _seconds(report.timings["total"]))] if "total" in report.timings else []
     peak = report.timings.get("peak_mb")
