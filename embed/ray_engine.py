@@ -55,18 +55,18 @@ class Embedder:
     """An actor: log and model opened once, then shard after shard."""
 
     def __init__(self, work: Work) -> None:
-        set_threads(work.threads)
         self.work = work
-        for folder in (work.model, work.log):
+
+    def ready(self) -> None:
+        """Open log and model; not at the start, since what goes wrong there reaches nobody in its own words."""
+        set_threads(self.work.threads)
+        for folder in (self.work.model, self.work.log):
             if not folder.is_dir():
                 raise InputError(
                     f"{folder}: not there on a worker; every node has to see the workspace under the same path"
                 )
-        self.model = Model.load(work.model, deep=False)
-        self.log = recoded(EventLog.load(work.log, deep=False), self.model.schema)
-
-    def ready(self) -> None:
-        """Answers once the actor has started."""
+        self.model = Model.load(self.work.model, deep=False)
+        self.log = recoded(EventLog.load(self.work.log, deep=False), self.model.schema)
 
     def embed(self, index: int) -> None:
         """Make the shard of this number, unless another actor has finished it meanwhile."""
@@ -118,8 +118,8 @@ def _handed_out(ray: Any, work: Work, indexes: list[int]) -> Iterator[int]:
     idle: list[Any] = []
     while waiting or any(index is not None for _, index in busy.values()):
         while waiting and idle:
-            actor, index = idle.pop(), waiting.popleft()
-            busy[actor.embed.remote(index)] = (actor, index)
+            actor, shard = idle.pop(), waiting.popleft()
+            busy[actor.embed.remote(shard)] = (actor, shard)
         if not busy:  # every node was lost; those that come in their place are used
             busy = {actor.ready.remote(): (actor, None) for actor in _start(ray, work, len(waiting))}
         for done in ray.wait(list(busy))[0]:
@@ -130,7 +130,7 @@ def _handed_out(ray: Any, work: Work, indexes: list[int]) -> Iterator[int]:
                 ray.kill(actor)
                 lost = -1 if index is None else index
                 losses[lost] += 1
-                if losses[lost] == LOSSES or isinstance(_cause(error), InputError):
+                if losses[lost] == LOSSES:
                     raise _cause(error) from error
                 waiting.extend([] if index is None else [index])
                 continue

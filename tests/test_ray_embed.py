@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -19,7 +20,7 @@ import train.run
 from configs.errors import InputError
 from embed.config import EmbedConfig
 from embed.ray_engine import Repeats, over_ray
-from embed.shards import ATTEMPTS
+from embed.shards import ATTEMPTS, Shards, make
 from eventlog.sequences import EventLog
 from store.ray_cluster import OBJECTS, ray_cluster
 from store.threads import set_threads
@@ -45,22 +46,24 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[EventLog, Model]:
     return log, train.run.run(tiny(epochs=1, epoch_events=2000), log, workspace)
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
     """Three nodes of one core each, that import this very code."""
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.chdir(ROOT)
     node = {"num_cpus": 1, "object_store_memory": OBJECTS}
-    running = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False, "_system_config": SOON})
-    try:
-        for _ in range(2):
-            running.add_node(**node)
-        monkeypatch.setenv("RAY_ADDRESS", running.address)
-        yield running
-    finally:
-        ray.shutdown()
-        running.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.chdir(ROOT)
+        head = node | {"include_dashboard": False, "_system_config": SOON}
+        running = Cluster(initialize_head=True, head_node_args=head)
+        try:
+            for _ in range(2):
+                running.add_node(**node)
+            patch.setenv("RAY_ADDRESS", running.address)
+            yield running
+        finally:
+            ray.shutdown()
+            running.shutdown()
 
 
 class Killer(threading.Thread):
@@ -93,6 +96,30 @@ class Killer(threading.Thread):
         found = [] if not folder.is_dir() else list(folder.iterdir())
         ours = [path.name.partition("-")[0] for path in found if int(path.read_text() or 0) in family]
         return [name for name in ours if not (self.shards / name).exists()]
+
+
+def test_a_workspace_that_workers_do_not_see_is_told(
+    made: tuple[EventLog, Model], cluster: Cluster, tmp_path: Path
+) -> None:
+    log, model = made
+    elsewhere = replace(model, folder=tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"elsewhere: not there on a worker.*the same path"):
+        embed.run.run(EmbedConfig(), elsewhere, log, tmp_path / "ray", fill=over_ray(tmp_path / "ray"))
+    assert not (tmp_path / "ray").exists()
+
+
+def test_a_run_that_was_stopped_goes_on_with_what_is_missing(
+    made: tuple[EventLog, Model], cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, model = made
+    monkeypatch.setattr(embed.run, "BLOCK", 1000)
+    local = embed.run.run(EmbedConfig(), model, log, tmp_path / "local")
+    shards, told = Shards.of(tmp_path / ".ray.shards", log.n_customers, 1000), list[Repeats]()
+    for shard in shards.every[1:5]:
+        make(EmbedConfig(), model, log, shards, shard)
+    found = embed.run.run(EmbedConfig(), model, log, tmp_path / "ray", fill=over_ray(tmp_path / "ray", told.append))
+    assert told == [Repeats(found=4, made=2, repeated=0)]
+    assert (found.folder / "vectors.arrow").read_bytes() == (local.folder / "vectors.arrow").read_bytes()
 
 
 def test_a_node_killed_in_the_middle_costs_its_shard_alone(
