@@ -11,6 +11,7 @@ import polars as pl
 
 from configs.errors import ArtifactError
 from eventlog.aggregates import Behaviour, Feature
+from eventlog.behaviour_refresh import Refreshed
 from eventlog.scan import Scan
 from eventlog.sequences import CUSTOMERS, SCHEMA, Schema, ids_name, load_array
 from eventlog.spool import Tally
@@ -88,6 +89,16 @@ def write_behaviour(behaviour: Behaviour, key: str, folder: Path, parents: Mappi
         writer.counts.update(customers=behaviour.matrix.shape[0], features=behaviour.matrix.shape[1])
         writer.write_json(FEATURES, [asdict(feature) for feature in behaviour.features])
         save_array(writer.path(MATRIX), behaviour.matrix)
+    return load_behaviour(folder, deep=False)
+
+
+def write_refreshed(refreshed: Refreshed, key: str, folder: Path, parents: Mapping[str, str]) -> Behaviour:
+    """The same of features that come in pieces."""
+    with create(folder, BEHAVIOUR_KIND, BEHAVIOUR_VERSION, key) as writer:
+        writer.parents.update(parents)
+        writer.counts.update(customers=refreshed.shape[0], features=refreshed.shape[1])
+        writer.write_json(FEATURES, [asdict(feature) for feature in refreshed.features])
+        write_rows(writer.path(MATRIX), np.dtype(np.float32), refreshed.shape, refreshed.pieces())
     return load_behaviour(folder, deep=False)
 
 

@@ -3,10 +3,24 @@
 Legend: n customers, f features, q customers whose features are made anew.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 
 from configs.errors import ConflictError
-from eventlog.aggregates import CHUNK_CELLS, CHUNK_EVENTS, TOP, TOP_AMOUNTS, Behaviour, Chunk, blocks, describe, room
+from eventlog.aggregates import (
+    CHUNK_CELLS,
+    CHUNK_EVENTS,
+    TOP,
+    TOP_AMOUNTS,
+    Behaviour,
+    Chunk,
+    Feature,
+    blocks,
+    describe,
+    room,
+)
 from eventlog.sequences import DAY, EventLog
 
 COPY_ROWS = 1 << 14
@@ -14,8 +28,8 @@ SINCE_FIRST, SINCE_LAST = "first_event_days", "last_event_days"
 """The features that grow older with the log, whether a customer does anything or not."""
 
 
-def refreshed(log: EventLog, previous: Behaviour, row: np.ndarray, changed: np.ndarray) -> Behaviour:
-    """The hand-made aggregates of every customer of `log`, byte for byte those of `behaviour(log)`.
+def refreshed(log: EventLog, previous: Behaviour, row: np.ndarray, changed: np.ndarray) -> "Refreshed":
+    """The hand-made aggregates of every customer of `log`, byte for byte those of `behaviour(log)`, in pieces.
 
     `row` int64 [n] is each customer's row in `previous`, -1 of a new one; `changed` int64 are the rows of customers
     whose events are not what they were then. `log` is in the terms of the dictionaries that `previous` was made with
@@ -27,22 +41,60 @@ def refreshed(log: EventLog, previous: Behaviour, row: np.ndarray, changed: np.n
             f"the features of log {log.key} are not those of the behaviour before it; recode the log with the "
             "dictionaries of the model first, or make all of its behaviour anew"
         )
-    matrix = room(log.n_customers, len(features))
     anew = row < 0
     anew[changed] = True
-    kept, made = np.flatnonzero(~anew), np.flatnonzero(anew)
-    for start in range(0, len(kept), COPY_ROWS):
-        part = kept[start : start + COPY_ROWS]
-        matrix[part] = previous.matrix[row[part]]
-    names = [feature.name for feature in features]
-    for name, ends in ((SINCE_FIRST, log.offsets[:-1]), (SINCE_LAST, log.offsets[1:] - 1)):
-        matrix[:, names.index(name)] = (log.end - np.asarray(log.time[ends])) / DAY
-    for who in _parts(log, made, len(features)):
+    made = np.flatnonzero(anew)
+    fresh = _made(log, made, len(features))
+    return Refreshed(features, log, previous, row, made, fresh)
+
+
+@dataclass(frozen=True, eq=False)
+class Refreshed:
+    """Behaviour in pieces of rows, so that a matrix larger than memory is written once and read once."""
+
+    features: tuple[Feature, ...]
+    log: EventLog
+    previous: Behaviour
+    row: np.ndarray
+    """int64 [n]: row in `previous`; -1 of a new customer."""
+    made: np.ndarray
+    """int64 [q], ascending: rows of the customers whose features were made anew."""
+    fresh: np.ndarray
+    """float32 [q, f]: their features."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Customers and features."""
+        return self.log.n_customers, len(self.features)
+
+    def pieces(self) -> Iterator[np.ndarray]:
+        """The matrix from its first row on, float32 [some, f] at a time."""
+        names = [feature.name for feature in self.features]
+        begin, end, log = self.log.offsets[:-1], self.log.offsets[1:] - 1, self.log
+        for start in range(0, log.n_customers, COPY_ROWS):
+            part = slice(start, start + COPY_ROWS)
+            piece = np.asarray(self.previous.matrix[np.maximum(self.row[part], 0)])
+            for name, ends in ((SINCE_FIRST, begin), (SINCE_LAST, end)):
+                piece[:, names.index(name)] = (log.end - np.asarray(log.time[ends[part]])) / DAY
+            first, last = np.searchsorted(self.made, [start, start + COPY_ROWS])
+            piece[self.made[first:last] - start] = self.fresh[first:last]
+            yield piece
+
+    def whole(self) -> Behaviour:
+        """All of it at once, in memory."""
+        return Behaviour(self.features, np.concatenate([np.empty((0, len(self.features)), np.float32), *self.pieces()]))
+
+
+def _made(log: EventLog, made: np.ndarray, width: int) -> np.ndarray:
+    """Features float32 [q, f] of some customers, ascending rows of the log, from their whole histories."""
+    out = room(len(made), width)
+    for who in _parts(log, made, width):
         chunk, at = _gathered(log, who), 0
+        places = np.searchsorted(made, who)
         for block in blocks(log, chunk, TOP, TOP_AMOUNTS):
-            matrix[who, at : at + block.shape[1]] = block
+            out[places, at : at + block.shape[1]] = block
             at += block.shape[1]
-    return Behaviour(features, matrix)
+    return out
 
 
 def _parts(log: EventLog, who: np.ndarray, width: int) -> list[np.ndarray]:

@@ -12,6 +12,8 @@ from index.search import SPARE, Floats, Rows, probing, rank, scan
 
 PIECE = 1 << 16
 """Vectors added at once, so that memory stays bounded by the codes."""
+UPDATE_QUERIES, FEWEST_QUERIES = 4, 64
+"""After an update one in so many of the queries asks, and at least so many."""
 
 
 def build_inverted(vectors: Floats, config: IndexConfig, advance: Advance) -> Any:
@@ -47,7 +49,11 @@ def tune(inverted: Any, vectors: Floats, config: IndexConfig, updates: int = 0) 
     """
     n = len(vectors)
     k = min(config.neighbours, n - 1)
-    queries = drawn(n, min(config.queries, n), config.seed + 1 + updates)
+    # an update is a small change of what was measured in full: fewer queries tell whether it went wrong
+    count = (
+        config.queries if not updates else max(config.queries // UPDATE_QUERIES, min(config.queries, FEWEST_QUERIES))
+    )
+    queries = drawn(n, min(count, n), config.seed + 1 + updates)
     queries = np.random.default_rng(config.seed).permutation(queries)
     halves = [_Truth(inverted, vectors, half, k) for half in np.array_split(queries, 2) if len(half)]
     low, high = 0, 1

@@ -67,6 +67,8 @@ class Made:
     name: str
     previous: str
     run: int | None = None
+    sealed_now: bool = False
+    """Whether this process has just read every byte of it."""
 
 
 def judged(made: Made, around: Setting, accept: Collection[str]) -> Report:
@@ -83,7 +85,8 @@ def judged(made: Made, around: Setting, accept: Collection[str]) -> Report:
     if overruled := {gate.name: gate.figure for gate in report.gates if not gate.met}:
         around.catalogue.audit(around.actor, "night.accept", made.name, {"gates": overruled})
     with around.watch("publish"), around.progress.task("Publishing", total=None):
-        serve(around.workspace, around.catalogue, made.name, actor=around.actor, run_id=made.run)
+        deep = not made.sealed_now
+        serve(around.workspace, around.catalogue, made.name, actor=around.actor, run_id=made.run, deep=deep)
     return finished(report, comparison, around)
 
 

@@ -25,8 +25,7 @@ from configs.errors import ConflictError, InputError
 from configs.progress import SILENT, Progress
 from embed.artifact import Embeddings
 from eventlog.artifact import BEHAVIOUR_KIND, BEHAVIOUR_VERSION
-from eventlog.behaviour import Behaviour, load_behaviour, write_behaviour
-from eventlog.behaviour_refresh import refreshed
+from eventlog.behaviour import Behaviour, load_behaviour, refreshed, write_refreshed
 from eventlog.drift import Sketch, sketch
 from eventlog.recode import recoded
 from eventlog.sequences import SECOND, EventLog
@@ -117,8 +116,8 @@ def run_night(
                 )
             if grown.log.key == served.log.key:
                 return _nothing_new(served, as_of, around.watch)
-            name = _Night(around, served, as_of).made(grown)
-            report = judged(Made(name, served.name, noted.run), around, accept)
+            name, sealed = _Night(around, served, as_of).made(grown)
+            report = judged(Made(name, served.name, noted.run, sealed), around, accept)
             noted.notes = {"eventlog_key": grown.log.key, "model_key": served.model.key, "snapshot": name}
             noted.notes["figures"] = {"status": report.status, "seconds": dict(report.timings)}
             return report
@@ -149,22 +148,27 @@ class _Night:
         self.recipe, self.workspace, self.watch = around.recipe, around.workspace, around.watch
         self.progress, self.served, self.as_of = around.progress, served, as_of
 
-    def made(self, grown: eventlog.night.Grown) -> str:
-        """Make the snapshot of a log that has grown, or find it; returns its name. It is not served yet."""
+    def made(self, grown: eventlog.night.Grown) -> tuple[str, bool]:
+        """Make the snapshot of a log that has grown, or find it; returns its name, and whether it was sealed now.
+
+        It is not served yet.
+        """
         key = night_key(self.recipe, grown.log, self.served)
-        if not stands(self.workspace.snapshots / f"s-{key}", "snapshot", SNAPSHOT_VERSION, key):
+        there = stands(self.workspace.snapshots / f"s-{key}", "snapshot", SNAPSHOT_VERSION, key)
+        if not there:
             staged = self.workspace.staging / key
             parts = self._parts(grown, staged)
             with self.watch("measure"):
                 self._measured(parts, grown, staged / "night", key)
             sweep_hidden(staged)
         with self.watch("seal"), self.progress.task("Sealing the snapshot", total=None):
-            return self.workspace.finish(
+            name = self.workspace.finish(
                 key,
                 {"eventlog": grown.log.key, "model": self.served.model.key, "snapshot": self.served.manifest.key},
                 {"customers": grown.log.n_customers, "events": grown.log.n_events},
                 {"audience": self.recipe.audience.model_dump(mode="json"), "night": {"as_of": self.as_of.isoformat()}},
             )
+        return name, not there
 
     def _parts(self, grown: eventlog.night.Grown, folder: Path) -> Parts:
         recipe, model, old = self.recipe, self.served.model, self.served.folder
@@ -238,5 +242,5 @@ def _behaviour(
     if not stands(folder, BEHAVIOUR_KIND, BEHAVIOUR_VERSION, key):
         rows = before.embeddings.rows_of(vectors.customers)
         described = refreshed(recoded(grown.log, model.schema), before.behaviour, rows, grown.changed)
-        write_behaviour(described, key, folder, {"eventlog": grown.log.key, "model": model.key})
+        write_refreshed(described, key, folder, {"eventlog": grown.log.key, "model": model.key})
     return load_behaviour(folder, deep=False)

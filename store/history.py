@@ -45,12 +45,15 @@ def publish(
 
 
 def serve(
-    workspace: Workspace, catalogue: Catalogue, name: str, *, actor: str, run_id: int | None = None
+    workspace: Workspace, catalogue: Catalogue, name: str, *, actor: str, run_id: int | None = None, deep: bool = True
 ) -> Publication:
-    """Serve a snapshot that is finished (`Workspace.finish`), noted and audited. For the holder of the lock."""
+    """Serve a snapshot that is finished (`Workspace.finish`), noted and audited. For the holder of the lock.
+
+    `deep` as for `Workspace.point_to`.
+    """
     reconcile(workspace, catalogue)
     previous = _served(workspace)
-    workspace.point_to(name)
+    workspace.point_to(name, deep=deep)
     return catalogue.record_publication(name, actor=actor, action="publish", previous=previous, run_id=run_id)
 
 

@@ -214,10 +214,13 @@ class Workspace:
             return False
         return True
 
-    def point_to(self, name: str) -> None:
-        """Serve the snapshot `name` from now on; verifies it first. Raises NotFoundError or ArtifactError."""
+    def point_to(self, name: str, *, deep: bool = True) -> None:
+        """Serve the snapshot `name` from now on; verifies it first. Raises NotFoundError or ArtifactError.
+
+        Without `deep` sizes alone are looked at: for who sealed it a moment ago, which reads every byte.
+        """
         with _flock(self.root / "current.lock", wait=True):
-            self.verify_snapshot(name)
+            self.verify_snapshot(name, deep=deep)
             self._move_pointer(name, [*(n for n in self.trail() if n != name), name])
 
     def rollback(self, to: str | None = None) -> str:

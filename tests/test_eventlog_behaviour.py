@@ -161,12 +161,12 @@ def test_refreshed_behaviour_has_the_bytes_of_behaviour_made_anew(
     before, log, row, changed = with_new_events(frame, tmp_path)
     was, wanted = behaviour(before), behaviour(log)
     monkeypatch.setattr("eventlog.behaviour_refresh.CHUNK_EVENTS", chunk)
-    made = refreshed(log, was, row, changed)
+    made = refreshed(log, was, row, changed).whole()
     assert made.features == wanted.features
     assert made.matrix.tobytes() == wanted.matrix.tobytes()
     kept = np.setdiff1d(np.flatnonzero(row >= 0), changed)
     assert len(kept) > 10
-    assert refreshed(log, was, row, changed[:0]).matrix[kept].tobytes() == wanted.matrix[kept].tobytes()
+    assert refreshed(log, was, row, changed[:0]).whole().matrix[kept].tobytes() == wanted.matrix[kept].tobytes()
 
 
 def test_behaviour_of_other_dictionaries_is_not_refreshed(frame: pl.DataFrame, tmp_path: Path) -> None:
