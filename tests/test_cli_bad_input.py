@@ -24,10 +24,10 @@ GOOD = [f"{c},2024-01-{d:02d}T10:00:00,{'ab'[d % 2]},{c + d}.5" for c in range(1
 RECIPE = "sources:\n- name: till\n  path: events.csv\n  categorical: [shop]\n  numeric: [amount]\n"
 
 
-def refused(*words: object) -> str:
+def refused(*words: object, code: int = 2) -> str:
     """Run a command that must be refused, and return what it says."""
     result = CliRunner().invoke(app, [str(word) for word in words])
-    assert result.exit_code == 2, (result.exit_code, result.stdout, result.stderr)
+    assert result.exit_code == code, (result.exit_code, result.stdout, result.stderr)
     assert result.stderr.startswith("Error: ")
     assert "Traceback" not in result.stderr
     return result.stderr
@@ -213,7 +213,7 @@ def test_a_workspace_in_use(workspace_copy) -> None:
     with workspace_copy.workspace.lock():
         for command in ("run", "train", ("data", "prepare")):
             words = command if isinstance(command, tuple) else (command,)
-            told = refused(*words, workspace_copy.recipe, "--workspace", workspace_copy.root)
+            told = refused(*words, workspace_copy.recipe, "--workspace", workspace_copy.root, code=75)
             assert f"in use by another job (process {os.getpid()})" in told
 
 

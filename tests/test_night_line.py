@@ -69,6 +69,7 @@ def test_a_night_again_changes_nothing(night: NightWorld) -> None:
     assert content(night.workspace.snapshots) == before
 
 
+@pytest.mark.slow
 def test_the_report_is_written_with_its_page_and_told_on_the_command_line(night: NightWorld) -> None:
     as_of = night.arrive(FIRST)
     ran = kinfolk(
@@ -87,6 +88,7 @@ def test_the_report_is_written_with_its_page_and_told_on_the_command_line(night:
     assert [night_told["snapshot"] for night_told in json.loads(listed.stdout)] == [told["snapshot"]]
 
 
+@pytest.mark.slow
 def test_a_failed_gate_holds_the_snapshot_and_accepting_it_publishes(night: NightWorld) -> None:
     with_gates(night, volume=0.2)
     for number in range(FIRST, FIRST + 3):
@@ -117,6 +119,7 @@ def test_a_failed_gate_holds_the_snapshot_and_accepting_it_publishes(night: Nigh
     assert set(entries["night.held"].details["gates"]) == {"unassigned", "field_drift"}
 
 
+@pytest.mark.slow
 def test_the_usual_volume_guards_against_half_a_delivery(night: NightWorld) -> None:
     with_gates(night, volume=0.5)
     for number in range(FIRST, FIRST + 3):
@@ -154,6 +157,7 @@ def test_several_nights_equal_one_over_all_their_days(night: NightWorld, tmp_pat
     assert one.segments.lineage == many.segments.lineage
 
 
+@pytest.mark.slow
 def test_catching_up_makes_one_night_a_day(night: NightWorld) -> None:
     night.arrive(*range(FIRST, FIRST + 3))
     first, last = day(FIRST), day(FIRST + 2)
@@ -204,6 +208,7 @@ def test_a_second_night_beside_the_first_is_refused_with_its_process(night: Nigh
     assert f"process {os.getpid()}" in ran.stderr
 
 
+@pytest.mark.slow
 def test_old_snapshots_go_and_those_that_are_needed_stay(night: NightWorld) -> None:
     text = night.recipe_file.read_text(encoding="utf-8").replace("night:\n", "night:\n  keep: 2\n")
     night.recipe_file.write_text(text, encoding="utf-8")
@@ -226,6 +231,7 @@ def test_the_nights_recipe_is_no_part_of_a_snapshots_key(night: NightWorld) -> N
     assert (report.status, report.snapshot) == ("published", held.snapshot)
 
 
+@pytest.mark.slow
 def test_saved_audiences_are_refreshed_and_keep_their_snapshot(night: NightWorld) -> None:
     text = night.recipe_file.read_text(encoding="utf-8").replace("night:\n", "night:\n  keep: 2\n")
     night.recipe_file.write_text(text, encoding="utf-8")

@@ -28,6 +28,7 @@ from train.artifact import Model
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.slow,
     # Ray leaves its sockets and log files to the end of the process
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),

@@ -29,6 +29,8 @@ from store.erasures import Erasures
 from store.workspace import Workspace
 from train.artifact import Model
 
+pytestmark = pytest.mark.slow
+
 
 def snapshots(workspace: Workspace) -> dict[str, Snapshot]:
     return {name: Snapshot.load(workspace, name) for name in workspace.published()}

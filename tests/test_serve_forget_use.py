@@ -23,6 +23,8 @@ from store.catalogue import Catalogue
 from store.erasures import Erasures, receipts
 from store.objections import Objections
 
+pytestmark = pytest.mark.slow
+
 
 def test_similar_audience_segments_why_and_verify_go_on(world: World) -> None:
     gone, other = world.ids[10], world.ids[11]

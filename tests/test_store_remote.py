@@ -20,6 +20,7 @@ from store.remote import RemoteWorkspace, opened
 from store.workspace import Workspace
 
 pytestmark = [
+    pytest.mark.slow,
     # s3fs leaves its connections to the end of the process
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
