@@ -115,7 +115,7 @@ def night_seconds(customers: int, rates: Rates, given: Assumptions) -> dict[str,
     return {
         "prepare": _over(customers * given.changed * given.new_events, rates["prepare"]),
         "embed": _over(customers, rates["refresh"]),
-        "behaviour": _over(customers * given.events_per_customer, rates["behaviour"]),
+        "behaviour": _over(customers, rates["behaviour_night"]),
         "index": _over(customers, rates["index_update"]),
         "segments": _over(customers, rates["segments_night"]),
         "publish": _publish(customers, rates, given),
