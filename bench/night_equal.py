@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--nights", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--shadow-every", type=int, default=1, help="nights between two looks for new segments")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-night-equal-") as scratch:
         print(json.dumps(compared(Path(scratch), given)))
@@ -47,7 +48,8 @@ def compared(home: Path, given: argparse.Namespace) -> dict[str, Any]:
     days = given.days + given.nights
     simulate(SimulateConfig.checked(customers=given.customers, days=days, seed=given.seed), home / "bank")
     recipe = home / "bank" / "bench.yaml"
-    recipe.write_text((home / "bank" / "recipe.yaml").read_text(encoding="utf-8") + SECTIONS, encoding="utf-8")
+    sections = f"{SECTIONS}segments:\n  shadow_every: {given.shadow_every}\n"
+    recipe.write_text((home / "bank" / "recipe.yaml").read_text(encoding="utf-8") + sections, encoding="utf-8")
     first = START + timedelta(days=given.days)
     last = first + timedelta(days=given.nights - 1)
     many, one = home / "many", home / "one"
@@ -62,6 +64,7 @@ def compared(home: Path, given: argparse.Namespace) -> dict[str, Any]:
         "customers": by_night.n_customers,
         "events": by_night.manifest.counts["events"],
         "nights": len(nights),
+        "shadow_every": given.shadow_every,
         "statuses": sorted({night["status"] for night in nights}),
         "same_customers": same,
         "same_counts": by_night.manifest.counts == at_once.manifest.counts,
@@ -69,9 +72,17 @@ def compared(home: Path, given: argparse.Namespace) -> dict[str, Any]:
         "largest_difference_to_anew": difference(by_night.embeddings.vectors, anew(many, home / "anew")),
         "same_behaviour": bool(np.array_equal(by_night.behaviour.matrix, at_once.behaviour.matrix)),
         "same_segment": round(float(np.mean(by_night.segments.labels == at_once.segments.labels)), 5),
+        "gates": {gate["name"]: most(nights, gate["name"]) for gate in nights[0]["gates"]},
         "segments": [len(snapshot.segments.profiles) for snapshot in (by_night, at_once)],
         "happened": [event for night in nights for event in night["happened"]],
     }
+
+
+def most(nights: list[dict[str, Any]], name: str) -> list[float]:
+    """The least and the largest figure of a gate over the nights."""
+    figures = [gate["figure"] for night in nights for gate in night["gates"] if gate["name"] == name]
+    there = [figure for figure in figures if figure is not None]
+    return [round(min(there), 4), round(max(there), 4)] if there else []
 
 
 def anew(root: Path, folder: Path) -> np.ndarray:
