@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,12 @@ settings.load_profile("kinfolk")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell starts background jobs so, and every child would inherit it: what Ctrl-C does could not be tested
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+BENCHES = tempfile.TemporaryDirectory(prefix="kinfolk-benches-")
+"""Holds a link to the benches alone, at the end of the path: they are in no wheel, and the repository itself on the path
+would hide what a wheel has forgotten."""
+(Path(BENCHES.name) / "bench").symlink_to(Path(__file__).resolve().parents[1] / "bench")
+sys.path.append(BENCHES.name)
 
 CUSTOMERS, DAYS = 600, 60
 TINY = """\
