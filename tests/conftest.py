@@ -30,8 +30,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BENCHES = tempfile.TemporaryDirectory(prefix="kinfolk-benches-")
-"""Holds a link to the benches alone, at the end of the path: they are in no wheel, and the repository itself on it would
-hide what a wheel has forgotten."""
+"""Holds a link to the benches alone, at the end of the path: no wheel has them, and the repository itself on the path
+would hide what a wheel has forgotten."""
 (Path(BENCHES.name) / "bench").symlink_to(Path(__file__).resolve().parents[1] / "bench")
 sys.path.append(BENCHES.name)
 
