@@ -155,7 +155,7 @@ def finished(report: Report, comparison: Comparison, around: Setting) -> Report:
     steps: list[tuple[str, str, Callable[[], list[str]]]] = [
         ("events", "Telling who moved", tell),
         ("audiences", "Refreshing saved audiences", lambda: refreshed_audiences(around)),
-        ("webhook", "Delivering events", lambda: delivered(around)),
+        ("webhook", "Delivering events", lambda: delivered(around, folder)),
         ("prune", "Removing old snapshots", clear),
     ]
     for stage, words, step in steps:
@@ -188,8 +188,11 @@ def refreshed_audiences(around: Setting) -> list[str]:
     return told
 
 
-def delivered(around: Setting) -> list[str]:
-    """Send the events of this night, and what earlier ones could not send, oldest first; returns why where it fails."""
+def delivered(around: Setting, folder: Path) -> list[str]:
+    """Send the events of the night in `folder`, and what earlier ones could not, oldest first; returns why it fails.
+
+    Nights from before there was a webhook, whose delivery never began, stay unsent.
+    """
     config, workspace = around.recipe.night.webhook, around.workspace
     if config is None:
         return []
@@ -198,6 +201,8 @@ def delivered(around: Setting) -> list[str]:
     for events in sorted(workspace.nights.glob(f"[!.]*/{EVENTS}")):
         left = config.budget_seconds - (time.monotonic() - begun)
         state = events.with_name(DELIVERY)
+        if events.parent != folder and not state.exists():
+            continue
         found = deliver(events, config, state, around.progress, objected=objected, budget=max(left, 0.0))
         if not found.done:
             return [f"webhook: {found.reason}"]
