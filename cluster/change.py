@@ -3,23 +3,21 @@
 n customers, c landmarks of the shadow, k clusters of the shadow.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from cluster.clusters import Ints, Labels
 from cluster.config import SegmentsConfig
-from cluster.events import Kind, SegmentEvent
-from cluster.fit import Membership
-from cluster.hierarchy import Join, with_new, without
-from cluster.identity import Identity
+from cluster.hierarchy import with_new
 from cluster.landmarks import Landmarks, place
+from cluster.ledger import Ledger
 from cluster.neighbours import Floats, Neighbours
 from cluster.projection import project
-from cluster.shadow import GIVEN, OWNED, Confirmed, Proposal, agreements, confirm, propose
-from cluster.stability import stability_of
+from cluster.shadow import AGREEMENT, GIVEN, HEIR_PURITY, OWNED, Confirmed, Proposal, agreements, confirm, propose
+from cluster.stability import still_there
 from cluster.structure import Structure
 from cluster.vote import compact, part_within, vote
 from configs.progress import Progress
@@ -33,79 +31,6 @@ LATEST = 1 / 3
 MIXED = 0.2
 """From what share of neighbours being in the other one two groups are one; a layout alone may push two together."""
 WARM_EPOCHS = 100
-
-
-@dataclass
-class Ledger:
-    """The segments in the middle of a generation; its arrays are changed in place."""
-
-    generation: int
-    next_id: int
-    segments: list[Identity]
-    joins: tuple[Join, ...]
-    members: Membership
-    before: Labels
-    """int32 [n]: the segments that customers came into this generation with, brought up to date with every change."""
-    events: list[SegmentEvent] = field(default_factory=list)
-
-    @property
-    def ids(self) -> list[int]:
-        """Ids of the segments, ascending."""
-        return sorted(segment.id for segment in self.segments)
-
-    def size(self, segment: int) -> int:
-        """Customers in a segment now."""
-        return int((self.members.labels == segment).sum())
-
-    def note(self, kind: Kind, segment: int, others: Sequence[int], evidence: Mapping[str, float]) -> None:
-        """Note what happened."""
-        told = {name: round(float(value), 4) for name, value in evidence.items()}
-        self.events.append(SegmentEvent(kind, segment, tuple(others), self.generation, told))
-
-    def new(self, stability: float, parts: tuple[float, ...]) -> int:
-        """A segment with an id that was never used."""
-        self.segments.append(Identity(self.next_id, self.generation, stability, parts))
-        self.next_id += 1
-        return self.next_id - 1
-
-    def relabel(self, segment: int, into: int) -> None:
-        """Send all members of a segment into another one, -1 for none."""
-        # parts are those of one segment: nobody takes theirs along
-        self.members.part[self.members.labels == segment] = 0
-        for labels in (self.members.labels, self.before):
-            labels[labels == segment] = into
-        gone = self.members.second == segment
-        self.members.second[gone] = -1
-        self.members.second_strength[gone] = 0
-        self.members.strength[self.members.labels < 0] = 0
-
-    def remove(self, segment: int, into: int | None = None) -> None:
-        """End a segment whose members were sent elsewhere."""
-        self.segments = [known for known in self.segments if known.id != segment]
-        self.joins = without(self.joins, segment, into)
-
-    def after_events(self, labels: Labels) -> Labels:
-        """Labels of this generation's beginning without the segments that ended in it."""
-        out = labels.copy()
-        for event in self.events:
-            if event.kind in ("merged", "died"):
-                out[labels == event.segment] = event.others[0] if event.others else -1
-        return out
-
-    def bury_empty(self) -> None:
-        """End the segments that nobody is left in: merged where most of their members went one way, else died."""
-        for segment in [known.id for known in self.segments if self.size(known.id) == 0]:
-            went = self.members.labels[self.before == segment]
-            sizes = np.bincount(went[went >= 0], minlength=1)
-            into = int(sizes.argmax())
-            if len(went) and sizes[into] >= GIVEN * len(went):
-                self.note("merged", segment, (into,), {"members": len(went), "given": sizes[into] / len(went)})
-                self.relabel(segment, into)
-                self.remove(segment, into)
-            else:
-                self.note("died", segment, (), {"members": 0})
-                self.relabel(segment, -1)
-                self.remove(segment)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,11 +70,13 @@ def settle(
     seen = _Shadow(*shadow)
     core, found = seen.landmarks.rows, seen.structure.labels
     both = then[core] > -2
-    confirmed = confirm([p for p in pending if p.kind != "died"], agreements(then[core[both]], found[both]))
+    alike = agreements(then[core[both]], found[both])
+    confirmed = confirm([p for p in pending if p.kind != "died"], alike)
+    again = np.flatnonzero(alike.max(axis=0, initial=0) >= AGREEMENT)
     touched: set[int] = set()
     known = set(ledger.ids)
     for change in confirmed:
-        touched |= _apply(ledger, change, seen, config)
+        touched |= _apply(ledger, change, seen, again, config)
     _reassess(ledger, seen, config)
     dying = _dying(ledger, pending, config)
     ledger.bury_empty()
@@ -164,15 +91,18 @@ def settle(
     return proposals
 
 
-def _apply(ledger: Ledger, change: Confirmed, seen: _Shadow, config: SegmentsConfig) -> set[int]:
-    """Apply one confirmed proposal where it still holds; returns the segments whose members may leave them."""
+def _apply(ledger: Ledger, change: Confirmed, seen: _Shadow, again: Ints, config: SegmentsConfig) -> set[int]:
+    """Apply one confirmed proposal where it still holds; returns the segments whose members may leave them.
+
+    `again` are the clusters of this shadow that were in the one before too.
+    """
     kind = change.proposal.kind
     alive = [segment for segment in change.proposal.segments if ledger.size(segment)]
     evidence = {**change.proposal.evidence, "agreement": change.agreement}
     if kind == "merged":
         _merge(ledger, alive, change.clusters[0], seen, evidence)
     elif kind == "split" and alive:
-        return _split(ledger, alive[0], change, seen, evidence, config)
+        return _split(ledger, alive[0], change.clusters, again, seen, evidence, config)
     elif kind == "born":
         rows = seen.rows(change.clusters[0])
         standing = ledger.members.labels[rows]
@@ -204,14 +134,20 @@ def _merge(ledger: Ledger, alive: Sequence[int], cluster: int, seen: _Shadow, ev
 def _split(
     ledger: Ledger,
     segment: int,
-    change: Confirmed,
+    asked: Sequence[int],
+    again: Ints,
     seen: _Shadow,
     evidence: dict[str, float],
     config: SegmentsConfig,
 ) -> set[int]:
-    """The heir that holds most of the segment keeps its identity, the others are new, where they are large enough."""
-    held = {cluster: int((ledger.before[seen.rows(cluster)] == segment).sum()) for cluster in change.clusters}
-    heirs = sorted(change.clusters, key=lambda cluster: (-held[cluster], cluster))
+    """The heir that holds most of the segment keeps its identity, the others are new, where they are large enough.
+
+    Where large heirs ask for a split, the smaller clusters of `again` that are made up of the segment are heirs as
+    well: they are not to be left with the keeper.
+    """
+    held = {cluster: int((ledger.before[seen.rows(cluster)] == segment).sum()) for cluster in (*asked, *again.tolist())}
+    small = [c for c in held if c not in asked and held[c] >= HEIR_PURITY * len(seen.rows(c))]
+    heirs = sorted((*asked, *small), key=lambda cluster: (-held[cluster], cluster))
     new = []
     for cluster in heirs[1:]:
         rows = seen.rows(cluster)
@@ -268,7 +204,7 @@ def _reassess(ledger: Ledger, seen: _Shadow, config: SegmentsConfig) -> None:
     for position, known in enumerate(list(ledger.segments)):
         if known.born == ledger.generation or not (core == known.id).any():
             continue
-        now = stability_of(core == known.id, refits)
+        now = still_there(core == known.id, refits)
         ledger.segments[position] = replace(known, stability=(1 - LATEST) * known.stability + LATEST * now)
     for known in [s for s in ledger.segments if s.stability < config.min_stability]:
         ledger.note("died", known.id, (), {"members": ledger.size(known.id), "stability": known.stability})

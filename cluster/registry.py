@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cluster.change import Ledger, settle
+from cluster.change import settle
 from cluster.clusters import Ints, Labels
 from cluster.config import SegmentsConfig
 from cluster.events import SegmentEvent
@@ -20,6 +20,7 @@ from cluster.fit import Fit, Membership, check, fit, message_of, unfit
 from cluster.hierarchy import Join
 from cluster.identity import Identity
 from cluster.landmarks import Ground, Landmarks, find_landmarks, place
+from cluster.ledger import Ledger
 from cluster.neighbours import Floats, Neighbours
 from cluster.shadow import Proposal
 from cluster.sharpen import Space

@@ -3,6 +3,9 @@
 A segment's stability is the mean, over subsamples, of its best Jaccard overlap with a cluster found there (Hennig 2007,
 "Cluster-wise assessment of cluster stability"). Below .6 it is not published: the nearest cluster around it in the
 condensed tree that is stable takes its place, or none.
+
+A new segment is compared with the clusters that are chosen there, one that stands already with all of the tree: where
+the same group is there, but told as a part of a larger one or in parts, the level differs and not the group.
 """
 
 from collections.abc import Sequence
@@ -29,6 +32,8 @@ class Refit:
     """int64 [s], ascending rows of the full clustering."""
     labels: Labels
     """int32 [s], -1 for none."""
+    tree: Tree
+    """Of the s points, from which the labels were chosen."""
 
 
 def best_jaccard(members: npt.NDArray[np.bool_], labels: Labels) -> float:
@@ -44,6 +49,23 @@ def best_jaccard(members: npt.NDArray[np.bool_], labels: Labels) -> float:
 def stability_of(members: npt.NDArray[np.bool_], refits: Sequence[Refit]) -> float:
     """Mean best Jaccard of `members` [n] over the refits."""
     return float(np.mean([best_jaccard(members[refit.rows], refit.labels) for refit in refits]))
+
+
+def still_there(members: npt.NDArray[np.bool_], refits: Sequence[Refit]) -> float:
+    """Mean over the refits of the best Jaccard of `members` [n] with a cluster of any level of the tree."""
+    return float(np.mean([best_in_tree(members[refit.rows], refit.tree) for refit in refits]))
+
+
+def best_in_tree(members: npt.NDArray[np.bool_], tree: Tree) -> float:
+    """The best overlap of `members` [s] with a cluster of `tree`, chosen or not, the root (everybody) left out."""
+    count = len(tree.parents)
+    if count < 2 or not members.any():
+        return 0.0
+    sizes, shared = np.bincount(tree.leaves, minlength=count), np.bincount(tree.leaves[members], minlength=count)
+    for cluster in range(count - 1, 0, -1):
+        sizes[tree.parents[cluster]] += sizes[cluster]
+        shared[tree.parents[cluster]] += shared[cluster]
+    return float((shared / (members.sum() + sizes - shared))[1:].max())
 
 
 def publishable(tree: Tree, refits: Sequence[Refit], least: float) -> list[tuple[int, float]]:

@@ -113,7 +113,7 @@ def _refits(
             near = graph(points, config.neighbours, config.threads)
             positions = project(points, near, dimensions=config.dimensions, epochs=config.epochs, seed=own)
             tree: Tree = tree_of(positions, scaled(smallest, size, n))
-            refits.append(Refit(rows, tree.labels(tree.chosen)))
+            refits.append(Refit(rows, tree.labels(tree.chosen), tree))
             advance(1)
     return refits
 

@@ -14,7 +14,7 @@ from cluster.gate import isolation, reach, threshold
 from cluster.neighbours import graph, search
 from cluster.projection import project
 from cluster.sharpen import plain, sharpened
-from cluster.stability import Refit, best_jaccard, publishable, stability_of, word
+from cluster.stability import Refit, best_in_tree, best_jaccard, publishable, stability_of, still_there, word
 from cluster.vote import vote
 from configs.errors import InputError
 
@@ -263,17 +263,41 @@ def family() -> Tree:
 
 def test_shaky_segments_give_way_to_the_stable_one_around_them() -> None:
     tree, everybody = family(), np.arange(100)
-    together = Refit(everybody, np.repeat([0, 1], [60, 40]).astype(np.int32))
-    apart = Refit(everybody, np.repeat([0, 1, 2], [30, 30, 40]).astype(np.int32))
+    together = Refit(everybody, np.repeat([0, 1], [60, 40]).astype(np.int32), tree)
+    apart = Refit(everybody, np.repeat([0, 1, 2], [30, 30, 40]).astype(np.int32), tree)
     assert publishable(tree, [together] * 3, 0.6) == [(1, 1.0), (2, 1.0)]
     assert publishable(tree, [apart] * 3, 0.6) == [(2, 1.0), (3, 1.0), (4, 1.0)]
     assert publishable(tree, [], 0.6) == [(2, 1.0), (3, 1.0), (4, 1.0)]
 
 
 def test_what_never_comes_back_is_not_published() -> None:
-    scattered = [Refit(np.arange(100), (np.arange(100) % 10).astype(np.int32))] * 2
+    labels = (np.arange(100) % 10).astype(np.int32)
+    tree = Tree(np.array([-1, *[0] * 10]), labels.astype(np.int64) + 1, np.ones(11), tuple(range(1, 11)))
+    scattered = [Refit(np.arange(100), labels, tree)] * 2
     assert publishable(family(), scattered, 0.6) == []
     assert stability_of(family().members(2), scattered) < 0.3
+    assert still_there(family().members(2), scattered) < 0.3
+
+
+def test_a_standing_segment_is_still_there_at_whatever_level_it_is_told() -> None:
+    tree, everybody = family(), np.arange(100)
+    told_whole = Refit(everybody, tree.labels((1, 2)), tree)
+    half, whole = tree.members(3), tree.members(1)
+    assert stability_of(half, [told_whole]) == pytest.approx(0.5)
+    assert still_there(half, [told_whole]) == still_there(whole, [told_whole]) == 1.0
+    assert best_in_tree(np.ones(100, bool), tree) == pytest.approx(0.6), "the root, everybody, is no group"
+    assert best_in_tree(np.zeros(100, bool), tree) == 0.0
+    alone = Tree(np.array([-1]), np.zeros(100, np.int64), np.zeros(1), ())
+    assert best_in_tree(half, alone) == 0.0
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from([0, 1, 2, 3, 4])), min_size=1, max_size=60))
+def test_the_best_in_a_tree_is_brute_force(rows: list[tuple[bool, int]]) -> None:
+    members = np.array([r[0] for r in rows])
+    tree = Tree(np.array([-1, 0, 0, 1, 1]), np.array([r[1] for r in rows], np.int64), np.ones(5), (2, 3, 4))
+    inside = [tree.members(cluster) for cluster in range(1, 5)]
+    expected = max((members & c).sum() / max(1, (members | c).sum()) for c in inside)
+    assert best_in_tree(members, tree) == pytest.approx(expected)
 
 
 def test_words_of_stability() -> None:

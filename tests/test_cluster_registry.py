@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from cluster.change import Ledger, settle
+from cluster.change import settle
 from cluster.clusters import Tree
 from cluster.config import SegmentsConfig
 from cluster.hierarchy import groups_of, joins_of, with_new, without
+from cluster.ledger import Ledger
 from cluster.neighbours import graph
 from cluster.registry import Registry, advance, begin, decide
 from cluster.shadow import Proposal, agreements, confirm, propose
@@ -148,6 +149,33 @@ def test_a_split_keeps_the_identity_of_the_larger_part(first: tuple[World, Regis
     assert world.best(registry, 0)[0] == old
     assert world.best(registry, 5)[0] == event.others[0]
     assert min(world.best(registry, 0)[1], world.best(registry, 5)[1]) > 0.85
+
+
+@pytest.mark.parametrize("seen_before", [True, False])
+def test_small_groups_of_a_segment_that_splits_become_segments_too(
+    first: tuple[World, Registry], seen_before: bool
+) -> None:
+    """A small one alone asks for no split, but must not be left with the keeper; only if both shadows have it."""
+    world, before = first
+    assert before.ground is not None
+    core, points = before.ground.landmarks.rows, before.ground.landmarks.points
+    labels = np.zeros(len(world.truth), np.int32)
+    found = np.where(world.truth[core] < 2, world.truth[core], -1).astype(np.int32)
+    small = np.flatnonzero(world.truth[core] == 2)[:120]
+    found[small] = 2
+    then = np.full(len(labels), -2, np.int32)
+    then[core] = found if seen_before else np.where(found == 2, -1, found)
+    ledger = Ledger(2, 9, list(before.segments[:1]), (), replace(before.members, labels=labels), labels.copy())
+    structure = Structure(found, (1.0, 1.0, 1.0), (), ((), (), ()), np.zeros_like(found), points[:, :2], ())
+    shadow = (before.ground.landmarks, graph(points, 15), structure)
+    pending = [p for p in propose(labels[core], found, [0]) if p.kind == "split"]
+    assert [p.clusters for p in pending] == [(0, 1)]
+    settle(ledger, world.vectors, shadow, then, pending, QUICK, SILENT)
+    [event] = ledger.events
+    assert (event.kind, event.segment, len(event.others)) == ("split", 0, 2 if seen_before else 1)
+    went = ledger.members.labels[core[small]]
+    assert len(np.unique(went)) == 1
+    assert (went != 0).all() == seen_before
 
 
 def test_groups_that_become_one_are_merged(first: tuple[World, Registry]) -> None:
