@@ -173,7 +173,7 @@ def publish(workspace: Workspace, n: int, width: int, seed: int = 0) -> str:
     positions = rng.standard_normal((n, 2), dtype=np.float32)
     empty, none = Membership.empty(n), Seen(np.empty(0, np.int64), np.empty(0, np.int32))
     strength, rest = np.full(n, 0.8, np.float32), (empty.second, empty.second_strength, empty.part)
-    members = Membership(labels, strength, *rest, positions)
+    members = Membership(labels, strength, *rest, positions, labels)
     segments = tuple(Identity(i, 1, 0.9) for i in range(12))
     registry = Registry(1, 12, segments, members, (), (), "", None, none, ())
     write_segments(folder / "segments", key, registry, key, profiles, {})

@@ -3,7 +3,8 @@
 <snapshot>/segments/
   members.arrow    segment (int32 id, -1 unassigned), strength (float32, 0 to 1), x, y (float32, the map),
                      second (int32 id of the next best segment, -1 none), second_strength (float32), part (int32, from
-                     1, 0 none); row i is customer i. Format 1: up to y only
+                     1, 0 none), home (int32, the segment when landmarks were taken, -1 none); row i is customer i.
+                     Format 1: up to y only; early format 2: no home
   profiles.json    the segments: name, size, stability, what sets them apart, typical customers
   map.png          the map as a picture
   map.html         the map to zoom and hover, works offline
@@ -39,7 +40,9 @@ from store.artifact import ArtifactWriter, Manifest, create, verify
 KIND, VERSION = "segments", 2
 MEMBERS, PROFILES, PICTURE, PAGE = "members.arrow", "profiles.json", "map.png", "map.html"
 FIRST_COLUMNS = ("segment", "strength", "x", "y")
-COLUMNS = (*FIRST_COLUMNS, "second", "second_strength", "part")
+SECOND_COLUMNS = (*FIRST_COLUMNS, "second", "second_strength", "part")
+HOME = "home"
+COLUMNS = (*SECOND_COLUMNS, HOME)
 
 
 @dataclass(frozen=True)
@@ -205,7 +208,7 @@ def write_segments(
 def write_members(path: Path, members: Membership, columns: Sequence[str]) -> None:
     """Write everybody's place in the segments; `columns` are those of the format."""
     place = (members.positions[:, 0], members.positions[:, 1])
-    rest = (members.second, members.second_strength, members.part)
+    rest = (members.second, members.second_strength, members.part, members.home)
     told = dict(zip(COLUMNS, map(pa.array, (members.labels, members.strength, *place, *rest)), strict=True))
     table = pa.table({name: told[name] for name in columns})
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as file:
@@ -225,10 +228,10 @@ def write_profiles(writer: ArtifactWriter, members: Membership, profiles: Sequen
 
 def _members(folder: Path, manifest: Manifest) -> Membership:
     path = folder / MEMBERS
-    wanted = FIRST_COLUMNS if manifest.version == 1 else COLUMNS
     try:
         with pa.ipc.open_file(pa.memory_map(str(path), "r")) as reader:
-            table = reader.read_all().select(wanted)
+            table = reader.read_all()
+        wanted = FIRST_COLUMNS if manifest.version == 1 else COLUMNS if HOME in table.column_names else SECOND_COLUMNS
         columns = {name: table[name].to_numpy() for name in wanted}
     except (pa.ArrowInvalid, KeyError, OSError) as error:
         raise ArtifactError(f"{path}: not a readable table of members ({error}); rebuild the segments") from None
@@ -243,6 +246,7 @@ def _members(folder: Path, manifest: Manifest) -> Membership:
         second_strength=columns.get("second_strength", empty.second_strength),
         part=columns.get("part", empty.part),
         positions=np.column_stack([columns["x"], columns["y"]]),
+        home=columns.get(HOME, columns["segment"]),
     )
 
 

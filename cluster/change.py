@@ -24,6 +24,8 @@ from configs.progress import Progress
 
 LARGER = 1.2
 """How many times the least size a new segment must have, so that one at the limit does not come and go."""
+JOINING = 0.2
+"""By what share of the votes a new segment must lead for a member of the one that it was split from to join it."""
 DYING = 0.5
 """A segment below this share of the least size dies."""
 LATEST = 1 / 3
@@ -260,7 +262,7 @@ def _place_again(
     fresh, at = np.isin(ids, list(new)), 0
     for placed in place(vectors, rows, seen.landmarks, labels, own, flat, config):
         said = placed.said
-        lead = np.where(own[at : at + len(placed.rows)] >= 0, config.lead, 0.0)
+        lead = np.where(own[at : at + len(placed.rows)] >= 0, JOINING, 0.0)
         joins = (placed.isolation <= seen.landmarks.limit) & (said.share >= config.min_vote)
         joins &= (said.winner >= 0) & (said.share - said.own >= lead)
         joins &= fresh[np.maximum(said.winner, 0)]

@@ -36,11 +36,11 @@ class SegmentsConfig(Config):
     """Above this many customers, a fixed sample of so many is clustered; the others join by their neighbours' vote."""
     min_vote: float = Field(default=0.5, gt=0, le=1)
     """Share of a customer's neighbours that must be in a segment for the customer to join it by vote."""
-    lead: float = Field(default=0.2, ge=0, le=1)
-    """By what share of the votes another segment must lead for a customer to move there from the one they are in."""
+    lead: float = Field(default=0.4, ge=0, le=1)
+    """By what share of the votes another segment must lead for a customer to leave the one where they are at home."""
     shadow_every: int = Field(default=1, ge=1)
     """Every how many snapshots a fresh segmentation is compared with the one that stands: splits, merges, births."""
-    renew_every: int = Field(default=28, ge=1)
+    renew_every: int = Field(default=60, ge=1)
     """Snapshots after which the landmarks that customers are placed by are taken anew, where no segment changed."""
     stability_runs: int = Field(default=4, ge=0, le=50)
     """How many times a subsample is laid out and clustered afresh to see which segments come back; 0: no check."""

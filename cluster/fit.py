@@ -3,7 +3,7 @@
 n customers, d wide vectors, c landmarks that the gate let through, k segments.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -40,12 +40,15 @@ class Membership:
     """int32 [n], the part of the segment that a customer is in, from 1; 0 for none."""
     positions: Floats
     """float32 [n, 2], the map."""
+    home: Labels
+    """int32 [n], the segment at the time from which landmarks stand, -1 for none: what a customer leaves by a lead."""
 
     @classmethod
     def empty(cls, n: int) -> "Membership":
         """Everybody unassigned, at the origin."""
         none, zero = np.full(n, -1, np.int32), np.zeros(n, np.float32)
-        return cls(none, zero, none.copy(), zero.copy(), np.zeros(n, np.int32), np.zeros((n, 2), np.float32))
+        part, flat = np.zeros(n, np.int32), np.zeros((n, 2), np.float32)
+        return cls(none, zero, none.copy(), zero.copy(), part, flat, none.copy())
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,9 +203,7 @@ def _numbered(members: Membership, landmarks: Landmarks, structure: Structure, f
     order = sorted((s for s in range(count) if sizes[s]), key=lambda s: (-sizes[s], first[s]))
     new = np.full(count + 1, -1, np.int32)
     new[order] = np.arange(len(order))
-    named = Membership(
-        new[labels], members.strength, new[members.second], members.second_strength, members.part, members.positions
-    )
+    named = replace(members, labels=new[labels], second=new[members.second], home=new[labels])
     return Fit(
         named,
         tuple(structure.stability[s] for s in order),

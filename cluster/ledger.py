@@ -53,7 +53,7 @@ class Ledger:
         """Send all members of a segment into another one, -1 for none."""
         # parts are those of one segment: nobody takes theirs along
         self.members.part[self.members.labels == segment] = 0
-        for labels in (self.members.labels, self.before):
+        for labels in (self.members.labels, self.members.home, self.before):
             labels[labels == segment] = into
         gone = self.members.second == segment
         self.members.second[gone] = -1

@@ -95,7 +95,8 @@ def begin(
     def shifted(labels: Labels) -> Labels:
         return np.where(labels >= 0, labels + next_id, -1).astype(np.int32)
 
-    members = replace(found.members, labels=shifted(found.labels), second=shifted(found.members.second))
+    labels, second = shifted(found.labels), shifted(found.members.second)
+    members = replace(found.members, labels=labels, second=second, home=labels.copy())
     joins = tuple((a + next_id, b + next_id) for a, b in found.joins)
     ground, seen = None, Seen(np.empty(0, np.int64), found.found)
     if found.landmarks is not None:
@@ -151,6 +152,7 @@ def advance(
         shadow = landmarks, near, find_structure(landmarks, near, n, config, seed, progress)
         if not same_space:
             ground = _ground(landmarks, members, generation)
+            members.home[:] = members.labels
     figures = _vote(ledger, vectors, fresh, ground, config, progress)
     pending = list(before.pending)
     if shadow is not None:
@@ -160,6 +162,7 @@ def advance(
         seen = Seen(shadow[0].rows, shadow[2].labels)
         if ledger.events or not same_space or generation - ground.since >= config.renew_every:
             ground = _ground(shadow[0], members, generation)
+            members.home[:] = members.labels
     else:
         ledger.bury_empty()
         ground = replace(ground, labels=ledger.after_events(ground.labels))
@@ -189,7 +192,7 @@ def carried(before: Membership, was: Ints) -> Membership:
     """Everybody as they were before; new customers unassigned."""
     out = Membership.empty(len(was))
     old = was >= 0
-    for name in ("labels", "strength", "second", "second_strength", "part", "positions"):
+    for name in ("labels", "strength", "second", "second_strength", "part", "positions", "home"):
         getattr(out, name)[old] = getattr(before, name)[was[old]]
     return out
 
@@ -199,16 +202,19 @@ def _vote(
 ) -> dict[str, Any]:
     """Place the customers whose vectors changed and the new ones; returns figures."""
     members, ids = ledger.members, np.array(ledger.ids, np.int64)
-    labels, own = compact(ground.labels, ids), compact(members.labels[fresh], ids)
+    labels, own = compact(ground.labels, ids), compact(members.home[fresh], ids)
+    before = compact(members.labels[fresh], ids)
     voters = ground.landmarks
     moved = agreed = asked = 0
     with progress.task("Placing who changed", len(fresh) or None) as advance_by:
         at = 0
         for placed in place(vectors, fresh, voters, labels, own, ground.flat, config):
-            rows, said, mine = placed.rows, placed.said, own[at : at + len(placed.rows)]
-            now = decide(said.winner, said.share, said.own, placed.isolation, voters.limit, mine, config)
+            rows, said, these = placed.rows, placed.said, slice(at, at + len(placed.rows))
+            now = decide(said.winner, said.share, said.own, placed.isolation, voters.limit, own[these], config)
+            mine = before[these]
             stays = now == said.winner
             members.labels[rows] = np.where(now >= 0, ids[np.maximum(now, 0)] if len(ids) else -1, -1)
+            # who is not where most neighbours are is at home
             members.strength[rows] = np.where(now < 0, 0, np.where(stays, said.share, said.own))
             second = np.where(stays & (now >= 0), said.second, said.winner)
             members.second[rows] = np.where(second >= 0, ids[np.maximum(second, 0)] if len(ids) else -1, -1)
@@ -235,8 +241,10 @@ def decide(
 ) -> Labels:
     """The segment of each voter int32 [q], -1 for none; all segments are numbered alike.
 
-    A member leaves for a challenger that leads by `config.lead` of the votes, and for nowhere when it has too few
-    neighbours in its segment or is far from everybody; who is in none joins by `config.min_vote` of the votes.
+    `own` is each voter's home, which it leaves for a challenger that leads by `config.lead` of the votes, and for
+    nowhere when it has too few neighbours there or is far from everybody; who has none joins by `config.min_vote` of
+    the votes. Home stays the same while landmarks do, so that the outcome hangs on the vector of now and not on the way
+    there.
     """
     inside = isolation <= limit
     still_inside = isolation <= limit + SLACK * max(limit - 1, 0.0)

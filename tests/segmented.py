@@ -30,7 +30,8 @@ def registry_of(
         empty.second_strength if second_strength is None else second_strength.astype(np.float32),
         empty.part if part is None else part.astype(np.int32),
     )
-    members = Membership(labels.astype(np.int32), strength.astype(np.float32), *rest, positions.astype(np.float32))
+    own = labels.astype(np.int32)
+    members = Membership(own, strength.astype(np.float32), *rest, positions.astype(np.float32), own.copy())
     segments = tuple(Identity(segment, 1, stability) for segment in ids)
     joins = tuple((ids[0], other) for other in ids[1:])
     seen = Seen(np.empty(0, np.int64), np.empty(0, np.int32))
