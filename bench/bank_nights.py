@@ -5,7 +5,8 @@ bank does. Everything is kept in a folder and made once, so that ways to segment
 
     HOME/bank               the simulated bank, its truth included
     HOME/workspace          the prepared log, the model, the embeddings of the last night made
-    HOME/nights/NN          ids.npy int64 [n], vectors.npy float32 [n, d], behaviour/, changed.npy (rows), truth.npy
+    HOME/nights/NN          ids.npy int64 [n], vectors.npy float32 [n, d], lately.npy (the same of the last LATELY days
+                            alone), behaviour/, changed.npy (rows), truth.npy
                             (int16 [n], the persona of that day, -1 for who has left the bank)
     HOME/nights/facts.json  what was asked for
 
@@ -23,11 +24,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+import embed.lately
 import embed.refresh
 import embed.run
 import eventlog.run
 import train.run
 from bench.retrain import until
+from cluster.config import SegmentsConfig
 from configs.errors import ConflictError
 from embed.artifact import Embeddings
 from eventlog.behaviour import Behaviour, behaviour, load_behaviour, write_behaviour
@@ -42,6 +45,7 @@ from store.workspace import Workspace
 
 Ints = npt.NDArray[np.int64]
 FACTS = "facts.json"
+LATELY = SegmentsConfig().lately_days
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +58,8 @@ class Night:
     """[n, d], of unit length."""
     behaviour: Behaviour
     """[n, f]"""
+    lately: npt.NDArray[np.float32]
+    """[n, d], of each customer's last LATELY days."""
     changed: Ints
     """Rows whose vector is new or other than the night before; on the first night all."""
 
@@ -74,7 +80,9 @@ class BankNights:
 
     def night(self, number: int) -> Night:
         """One night, its arrays mapped from disk."""
-        arrays = {name: np.load(self.folder(number) / f"{name}.npy") for name in ("ids", "vectors", "changed")}
+        arrays = {
+            name: np.load(self.folder(number) / f"{name}.npy") for name in ("ids", "vectors", "lately", "changed")
+        }
         return Night(behaviour=load_behaviour(self.folder(number) / "behaviour"), **arrays)
 
     def personas(self, number: int) -> npt.NDArray[np.int16]:
@@ -126,7 +134,8 @@ def bank_nights(home: Path, customers: int, days: int, nights: int, seed: int) -
             new = embed.refresh.run(recipe.embed, model, cut, held, places[number])
         if not made.folder(number).is_dir():
             day = config.start + timedelta(days=days - 1 + number)
-            _keep(made, number, cut, new, personas_at(home / "bank" / "truth", day))
+            lately = embed.lately.lately(recipe.embed, model, cut)(np.arange(cut.n_customers), LATELY)
+            _keep(made, number, cut, new, lately, personas_at(home / "bank" / "truth", day))
         if number > 1 and places[number - 1].is_dir():
             shutil.rmtree(places[number - 1])
         held = new
@@ -139,7 +148,14 @@ def log_until(log: EventLog, time: int, days: int) -> EventLog:
     return replace(until(log, time), key=f"{log.key}-{days}")
 
 
-def _keep(made: BankNights, number: int, log: EventLog, held: Embeddings, personas: pl.DataFrame) -> None:
+def _keep(
+    made: BankNights,
+    number: int,
+    log: EventLog,
+    held: Embeddings,
+    lately: npt.NDArray[np.float32],
+    personas: pl.DataFrame,
+) -> None:
     """Write a night: into a folder beside it, renamed when it is whole."""
     scratch = made.home / "nights" / f".{number:02d}"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -161,6 +177,7 @@ def _keep(made: BankNights, number: int, log: EventLog, held: Embeddings, person
     )
     np.save(scratch / "ids.npy", ids)
     np.save(scratch / "vectors.npy", np.ascontiguousarray(held.vectors))
+    np.save(scratch / "lately.npy", lately)
     np.save(scratch / "changed.npy", changed)
     np.save(scratch / "truth.npy", truth.fill_null(-1).to_numpy().astype(np.int16))
     write_behaviour(behaviour(log), log.key, scratch / "behaviour", {"eventlog": log.key})

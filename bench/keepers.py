@@ -16,6 +16,7 @@ from bench import clusterers
 from bench.bank_nights import Night
 from cluster.config import SegmentsConfig
 from cluster.fit import fit
+from cluster.lately import Lately
 from cluster.registry import Registry, advance, begin, is_due
 from cluster.run import sample_of
 from cluster.sharpen import Space
@@ -41,6 +42,11 @@ def rows_before(known: Labels, ids: Labels) -> Labels:
     return np.where(known[at] == ids, at, -1)
 
 
+def lately_of(night: Night) -> Lately:
+    """What gives the vectors of last days, which the nights were made with."""
+    return lambda rows, days: np.asarray(night.lately[rows])
+
+
 class Kinfolk:
     """kinfolk's registry with its own settings, reading behaviours as a line does."""
 
@@ -53,7 +59,8 @@ class Kinfolk:
         """The registry is begun."""
         with threadpool_limits(1, user_api="blas"):
             sample = sample_of(pl.Series(night.ids), self.config)
-            self.registry = begin(night.vectors, self.config, sample=sample, view=self.view(night))
+            lately = lately_of(night)
+            self.registry = begin(night.vectors, self.config, sample=sample, view=self.view(night), lately=lately)
         return self.kept(night)
 
     def next(self, night: Night) -> Labels:
@@ -64,7 +71,14 @@ class Kinfolk:
             sample = sample_of(pl.Series(night.ids), self.config)
             view = self.view(night) if is_due(self.registry, self.config) else None
             self.registry = advance(
-                self.registry, was, night.changed, night.vectors, self.config, sample=sample, view=view
+                self.registry,
+                was,
+                night.changed,
+                night.vectors,
+                self.config,
+                sample=sample,
+                view=view,
+                lately=lately_of(night),
             )
         return self.kept(night)
 
@@ -86,6 +100,14 @@ class Votes(Kinfolk):
     def __init__(self, seed: int, groups: int) -> None:
         super().__init__(seed, groups)
         self.config = SegmentsConfig(seed=seed, shadow_every=NEVER)
+
+
+class Whole(Kinfolk):
+    """Votes alone, by whole histories and not by the last days."""
+
+    def __init__(self, seed: int, groups: int) -> None:
+        super().__init__(seed, groups)
+        self.config = SegmentsConfig(seed=seed, shadow_every=NEVER, lately_days=0)
 
 
 class Weekly(Kinfolk):
@@ -187,6 +209,7 @@ KEEPERS: dict[str, Callable[[int, int], Keeper]] = {
     "kinfolk": Kinfolk,
     "kinfolk-weekly": Weekly,
     "votes": Votes,
+    "whole": Whole,
     "kinfolk-refit": KinfolkRefit,
     "umap-hdbscan-refit": Refit,
     "kmeans": FixedKMeans,

@@ -277,14 +277,19 @@ def _place_again(
 
 
 def _refresh(ledger: Ledger, seen: _Shadow) -> None:
-    """Strength and next best segment of the landmarks, from their graph of now."""
+    """Strength and next best segment of the landmarks, from their graph of now.
+
+    Who went away from home by the last days alone keeps those of that vote: the graph is one of whole histories.
+    """
     members, core, ids = ledger.members, seen.landmarks.rows, np.array(ledger.ids, np.int64)
     if len(ids) == 0:
         return
     own = compact(members.labels[core], ids)
     said = vote(seen.near, own, len(ids), own)
     first = said.winner == own
-    second: npt.NDArray[np.int32] = np.where(first, said.second, said.winner)
-    members.strength[core] = said.own
-    members.second[core] = np.where(second >= 0, ids[np.maximum(second, 0)], -1)
-    members.second_strength[core] = np.where(first, said.second_share, said.share)
+    known = np.flatnonzero(first | (members.home[core] == members.labels[core]))
+    rows, first = core[known], first[known]
+    second: npt.NDArray[np.int32] = np.where(first, said.second[known], said.winner[known])
+    members.strength[rows] = said.own[known]
+    members.second[rows] = np.where(second >= 0, ids[np.maximum(second, 0)], -1)
+    members.second_strength[rows] = np.where(first, said.second_share[known], said.share[known])

@@ -140,7 +140,9 @@ def _ground(before: Ground, keep: np.ndarray, gone: np.ndarray | None) -> tuple[
         reaches=np.ascontiguousarray(old.reaches[stays]),
     )
     flat = np.ascontiguousarray(before.flat[stays])
-    return replace(before, landmarks=landmarks, labels=before.labels[stays], part=before.part[stays], flat=flat), lost
+    left = {"labels": before.labels[stays], "part": before.part[stays], "flat": flat}
+    lately = None if before.lately is None else np.ascontiguousarray(before.lately[stays])
+    return replace(before, landmarks=landmarks, lately=lately, **left), lost
 
 
 def _renumbered(rows: np.ndarray, keep: np.ndarray) -> np.ndarray:

@@ -51,6 +51,8 @@ class Ground:
     """float32 [c, 2], their places on the map."""
     since: int
     """The generation that found them."""
+    lately: Floats | None = None
+    """float32 [c, m], the landmarks by their last days alone (`cluster.lately`); None where these are not looked at."""
 
     def now(self, here: Ints) -> "Ground":
         """The same under the rows of now; `here` [p] has the row of now of each earlier one, -1 for those gone."""

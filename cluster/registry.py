@@ -20,12 +20,13 @@ from cluster.fit import Fit, Membership, check, fit, message_of, unfit
 from cluster.hierarchy import Join
 from cluster.identity import Identity
 from cluster.landmarks import Ground, Landmarks, find_landmarks, place
+from cluster.lately import Lately, called, points_of
 from cluster.ledger import Ledger
 from cluster.neighbours import Floats, Neighbours
 from cluster.shadow import Proposal
 from cluster.sharpen import Space
 from cluster.structure import Structure, find_structure
-from cluster.vote import compact, part_within
+from cluster.vote import Vote, compact, part_within
 from configs.errors import InputError
 from configs.progress import SILENT, Progress
 
@@ -84,6 +85,7 @@ def begin(
     view: Space | None = None,
     generation: int = 1,
     next_id: int = 0,
+    lately: Lately | None = None,
 ) -> Registry:
     """The first segmentation of `vectors` [n, d]: ids go up from `next_id` by falling size. See `cluster.fit.fit`."""
     found: Fit = fit(vectors, config, progress, sample, view)
@@ -100,16 +102,21 @@ def begin(
     joins = tuple((a + next_id, b + next_id) for a, b in found.joins)
     ground, seen = None, Seen(np.empty(0, np.int64), found.found)
     if found.landmarks is not None:
-        ground, seen = _ground(found.landmarks, members, generation), Seen(found.landmarks.rows, found.found)
+        ground, seen = (
+            _ground(found.landmarks, members, generation, config, lately),
+            Seen(found.landmarks.rows, found.found),
+        )
     rest = (found.message, ground, seen, (), found.figures)
     return Registry(generation, next_id + len(segments), tuple(segments), members, joins, (), *rest)
 
 
-def _ground(landmarks: Landmarks, members: Membership, generation: int) -> Ground:
+def _ground(
+    landmarks: Landmarks, members: Membership, generation: int, config: SegmentsConfig, lately: Lately | None
+) -> Ground:
     """The landmarks with what is known of them now."""
     rows = landmarks.rows
     of_rows = (members.labels[rows].copy(), members.part[rows].copy(), members.positions[rows].copy())
-    return Ground(landmarks, *of_rows, generation)
+    return Ground(landmarks, *of_rows, generation, points_of(lately, rows, landmarks.space.of, config.lately_days))
 
 
 def advance(
@@ -122,18 +129,20 @@ def advance(
     sample: Ints | None = None,
     view: Space | None = None,
     same_space: bool = True,
+    lately: Lately | None = None,
 ) -> Registry:
     """The next generation.
 
     `was` int64 [n] is each customer's row before (-1 for new ones), `fresh` the ascending rows of those whose vectors
     changed and of new ones; `same_space` tells whether equal vectors mean equal behaviour, or a new model made them. A
-    shadow, where one `is_due`, lays out the rows `sample`, compared in the space of `view`. Raises InputError where
-    these vectors cannot be told apart: the segments that stand are not to be replaced by none.
+    shadow, where one `is_due`, lays out the rows `sample`, compared in the space of `view`. `lately` gives vectors of
+    customers' last days, which may send them elsewhere. Raises InputError where these vectors cannot be told apart: the
+    segments that stand are not to be replaced by none.
     """
     check(vectors)
     sample = np.arange(len(vectors), dtype=np.int64) if sample is None else sample
     if before.ground is None:
-        begun = begin(vectors, config, progress, sample, view, before.generation + 1, before.next_id)
+        begun = begin(vectors, config, progress, sample, view, before.generation + 1, before.next_id, lately)
         return replace(begun, events=before.events)
     if why := unfit(vectors, sample, config):
         raise InputError(f"{why}; the segments before this stay as they are")
@@ -151,9 +160,9 @@ def advance(
         seed = config.seed + SEED_STEP * generation
         shadow = landmarks, near, find_structure(landmarks, near, n, config, seed, progress)
         if not same_space:
-            ground = _ground(landmarks, members, generation)
+            ground = _ground(landmarks, members, generation, config, lately)
             members.home[:] = members.labels
-    figures = _vote(ledger, vectors, fresh, ground, config, progress)
+    figures = _vote(ledger, vectors, fresh, ground, config, progress, lately)
     pending = list(before.pending)
     if shadow is not None:
         then = np.full(n, -2, np.int32)
@@ -161,7 +170,7 @@ def advance(
         pending = settle(ledger, vectors, shadow, then, pending, config, progress, renewed=not same_space)
         seen = Seen(shadow[0].rows, shadow[2].labels)
         if ledger.events or not same_space or generation - ground.since >= config.renew_every:
-            ground = _ground(shadow[0], members, generation)
+            ground = _ground(shadow[0], members, generation, config, lately)
             members.home[:] = members.labels
     else:
         ledger.bury_empty()
@@ -198,14 +207,20 @@ def carried(before: Membership, was: Ints) -> Membership:
 
 
 def _vote(
-    ledger: Ledger, vectors: Floats, fresh: Ints, ground: Ground, config: SegmentsConfig, progress: Progress
+    ledger: Ledger,
+    vectors: Floats,
+    fresh: Ints,
+    ground: Ground,
+    config: SegmentsConfig,
+    progress: Progress,
+    lately: Lately | None,
 ) -> dict[str, Any]:
     """Place the customers whose vectors changed and the new ones; returns figures."""
     members, ids = ledger.members, np.array(ledger.ids, np.int64)
     labels, own = compact(ground.labels, ids), compact(members.home[fresh], ids)
     before = compact(members.labels[fresh], ids)
     voters = ground.landmarks
-    moved = agreed = asked = 0
+    moved = agreed = asked = late = 0
     with progress.task("Placing who changed", len(fresh) or None) as advance_by:
         at = 0
         for placed in place(vectors, fresh, voters, labels, own, ground.flat, config):
@@ -221,13 +236,25 @@ def _vote(
             members.second_strength[rows] = np.where(stays & (now >= 0), said.second_share, said.share)
             members.part[rows] = part_within(placed.near, labels, ground.part, now)
             members.positions[rows] = placed.positions
+            at_home = np.flatnonzero((now >= 0) & (now == own[these]))
+            if lately is not None:
+                gone = called(lately, rows[at_home], ground, labels, now[at_home], config)
+                now[at_home[gone.rows]] = gone.said.winner
+                _send(members, rows[at_home[gone.rows]], gone.said, ids)
+                late += len(gone.rows)
             inside = (mine >= 0) & (placed.isolation <= voters.limit)
             asked, agreed = asked + int(inside.sum()), agreed + int((inside & (said.winner == mine)).sum())
             moved += int(((mine >= 0) & (now != mine)).sum())
             at += len(rows)
             advance_by(len(rows))
     # how often neighbours in the space of now say what a customer was before: low where a new space lost the segments
-    return {"voted": len(fresh), "moved": moved, "agreement": agreed / asked if asked else 1.0}
+    return {"voted": len(fresh), "moved": moved, "lately": late, "agreement": agreed / asked if asked else 1.0}
+
+
+def _send(members: Membership, rows: Ints, said: Vote, ids: Ints) -> None:
+    """Put customers where most of their neighbours by their last days are; home is the next best."""
+    members.second[rows], members.second_strength[rows] = members.labels[rows], said.own
+    members.labels[rows], members.strength[rows], members.part[rows] = ids[said.winner], said.share, 0
 
 
 def decide(

@@ -4,7 +4,8 @@
   registry.json       lineage, generation, segments, joins, events, what the last shadow asked for
   landmarks.arrow     what customers are placed by: row (int64, -1 gone), reach (float32), label, part (int32), x, y
                       (float32); where customers could be compared
-  space.safetensors   points [c, m] of the landmarks, axes [d, m] and offset [m] of how vectors are compared; ditto
+  space.safetensors   points [c, m] of the landmarks, axes [d, m] and offset [m] of how vectors are compared, and
+                      lately [c, m], the landmarks by their last days, where these are looked at; ditto
   shadow.arrow        row (int64, -1 gone), found (int32, cluster of the last shadow, -1 none)
 """
 
@@ -56,7 +57,7 @@ def write_state(writer: ArtifactWriter, registry: Registry, lineage: str) -> Non
         columns = (landmarks.rows, landmarks.reaches, ground.labels, ground.part, ground.flat[:, 0], ground.flat[:, 1])
         write_columns(writer.path(LANDMARKS), dict(zip(COLUMNS, map(pa.array, columns), strict=True)))
         space = {"points": landmarks.points, "axes": landmarks.space.axes, "offset": landmarks.space.offset}
-        save_file(space, writer.path(SPACE))
+        save_file(space | ({} if ground.lately is None else {"lately": ground.lately}), writer.path(SPACE))
     seen = (pa.array(registry.seen.rows), pa.array(registry.seen.found))
     write_columns(writer.path(SHADOW), dict(zip(SEEN, seen, strict=True)))
     writer.write_json(REGISTRY, told)
@@ -111,4 +112,4 @@ def _ground(folder: Path, since: int, limit: float | None) -> Ground:
     held = load_file(folder / SPACE)
     bound = float("inf") if limit is None else limit
     landmarks = Landmarks(rows, held["points"], reaches, bound, Space(held["axes"], held["offset"]))
-    return Ground(landmarks, labels, part, np.column_stack([x, y]), since)
+    return Ground(landmarks, labels, part, np.column_stack([x, y]), since, held.get("lately"))

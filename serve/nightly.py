@@ -16,6 +16,7 @@ from pathlib import Path
 import cluster.artifact
 import cluster.run
 import embed.artifact
+import embed.lately
 import embed.refresh
 import eventlog.night
 import index.artifact
@@ -182,7 +183,9 @@ class _Night:
         with self.watch("index"):
             index.run.run(recipe.index, vectors, folder / "index", self.progress, index_of(old))
         with self.watch("segment"):
-            cluster.run.run(recipe.segments, vectors, described, folder / "segments", self.progress, segments_of(old))
+            lately = embed.lately.lately(recipe.embed, model, grown.log)
+            place, before_it = folder / "segments", segments_of(old)
+            cluster.run.run(recipe.segments, vectors, described, place, self.progress, before_it, lately)
         return parts_at(folder, grown.log)
 
     def _measured(self, parts: Parts, grown: eventlog.night.Grown, folder: Path, key: str) -> None:

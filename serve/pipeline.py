@@ -15,6 +15,7 @@ from typing import Any, Literal
 import cluster.artifact
 import cluster.run
 import embed.artifact
+import embed.lately
 import embed.run
 import eventlog.run
 import index.artifact
@@ -177,6 +178,7 @@ class _Line:
                 folder / "segments",
                 self.progress,
                 segments_of(old),
+                embed.lately.lately(self.recipe.embed, model, log),
             )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import cluster.artifact
 import cluster.run
 import embed.artifact
+import embed.lately
 import embed.run
 import eventlog.sequences
 import index.artifact
@@ -120,7 +121,8 @@ def _parts(around: Setting, served: Served, log: EventLog, model: Model, folder:
     with watch("index"):
         index.run.run(recipe.index, vectors, folder / "index", progress, index_of(old))
     with watch("segment"):
-        cluster.run.run(recipe.segments, vectors, described, folder / "segments", progress, segments_of(old))
+        lately = embed.lately.lately(recipe.embed, model, log)
+        cluster.run.run(recipe.segments, vectors, described, folder / "segments", progress, segments_of(old), lately)
 
 
 def retraining_key(recipe: Recipe, log: EventLog, model: Model, served: Served) -> str:

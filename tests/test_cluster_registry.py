@@ -105,6 +105,57 @@ def test_who_changes_group_moves_to_it(first: tuple[World, Registry]) -> None:
     assert after.figures["moved"] >= 20
 
 
+def test_who_lately_behaves_like_another_group_goes_there_at_once() -> None:
+    world = World(seed=4)
+    recent = world.vectors.copy()
+    asked: list[int] = []
+
+    def lately(rows: Ints, days: int) -> Floats:
+        asked.append(days)
+        return recent[rows]
+
+    before = begin(world.vectors, QUICK, lately=lately)
+    (old, _), (new, _) = world.best(before, 0), world.best(before, 1)
+    rows = np.flatnonzero((world.truth == 0) & (before.members.labels == old))[:20]
+    recent[rows] = world.draw(np.ones(20, np.int64))
+    was = np.arange(len(world.truth))
+    still = advance(before, was, rows, world.vectors, QUICK, lately=None)
+    assert (still.members.labels[rows] == old).all(), "by the whole history nothing has changed"
+    after = advance(before, was, rows, world.vectors, QUICK, lately=lately)
+    assert (after.members.labels[rows] == new).mean() > 0.85
+    went = rows[after.members.labels[rows] == new]
+    assert after.figures["lately"] == after.figures["moved"] == len(went)
+    assert (after.members.second[went] == old).all()
+    assert (after.members.strength[went] >= 0.9).all()
+    assert set(asked) == {28}
+    # home is where it was, so that who comes back is back, and so is everybody once last days are not looked at
+    back = advance(after, was, rows, world.vectors, QUICK.model_copy(update={"lately_days": 0}), lately=lately)
+    assert (back.members.labels[rows] == old).all()
+    # segments of before there were last days have none of the landmarks
+    assert before.ground is not None
+    older = replace(before, ground=replace(before.ground, lately=None))
+    told = advance(older, was, rows, world.vectors, QUICK, lately=lately)
+    assert told.figures["lately"] == 0
+
+
+def test_thirty_nights_put_everybody_where_one_does(first: tuple[World, Registry]) -> None:
+    """Customers wander about; where they end hangs on where they are, not on the way there."""
+    world, start = copied(first[0]), first[1]
+    far = QUICK.model_copy(update={"shadow_every": 1000})
+    was, registry, changed = np.arange(len(world.truth)), start, np.empty(0, np.int64)
+    for _ in range(10):
+        rows = np.sort(world.rng.choice(len(world.truth), 200, replace=False))
+        fresh = world.redraw(rows, world.rng.integers(0, 4, len(rows)))
+        # halfway between two groups is where it depends on the way
+        mixed = world.vectors[rows] + world.vectors[world.rng.permutation(rows)]
+        world.vectors[rows] = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+        registry, changed = advance(registry, was, fresh, world.vectors, far), np.union1d(changed, fresh)
+    once = advance(start, was, changed, world.vectors, far)
+    for name in ("labels", "strength", "second", "second_strength", "home"):
+        np.testing.assert_array_equal(getattr(registry.members, name), getattr(once.members, name))
+    assert (registry.members.labels != start.members.labels).mean() > 0.2
+
+
 def test_a_new_group_is_born_once_two_shadows_agree(first: tuple[World, Registry]) -> None:
     world, registry = copied(first[0]), first[1]
     rows = np.sort(world.rng.choice(len(world.truth), 160, replace=False))

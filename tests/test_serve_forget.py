@@ -79,6 +79,9 @@ def same_but_for(before: Snapshot, then: Ground | None, after: Snapshot, gone: t
         assert np.array_equal(new, old[stay])
     for name in ("labels", "part", "flat"):
         assert np.array_equal(getattr(grounds[1], name), getattr(grounds[0], name)[stay])
+    assert grounds[0].lately is not None
+    assert grounds[1].lately is not None
+    assert np.array_equal(grounds[1].lately, grounds[0].lately[stay])
 
 
 @pytest.mark.parametrize("count", [1, 9])

@@ -1,0 +1,86 @@
+"""Vectors of what customers did lately: of the last days of each history alone, made by the same encoder.
+
+A vector of a long history hardly moves when habits change. The same encoder over the last four weeks tells of new
+habits after four weeks and not after ten, with more noise: good for asking who behaves like another group by now.
+Whole weeks count, up to the one that a customer's own last event is in: nothing changes for who has no new events, no
+weekday counts twice, and answers change once a week and not every night.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from embed.config import EmbedConfig
+from embed.run import BLOCK, best_device
+from eventlog.recode import recoded
+from eventlog.sequences import DAY, EventLog
+from store.threads import set_threads
+from train.artifact import Model
+from train.encode import ROUND, length_buckets, states, torch_threads
+
+WEEK, MONDAY = 7 * DAY, 3 * DAY
+"""1 January 1970 was a Thursday."""
+FEWEST = 40
+"""Events that are read at least, where the history has so many: fewer tell little."""
+
+Lately = Callable[[np.ndarray, int], np.ndarray]
+"""Rows int64 [q] of the population and a number of days, to their vectors float32 [q, d]."""
+
+
+def lately(config: EmbedConfig, model: Model, log: EventLog) -> Lately:
+    """What gives the vectors of customers of `log` from their last days.
+
+    Raises ConflictError where the log's fields are not those that the model was trained on.
+    """
+    log = recoded(log, model.schema)
+
+    def vectors(customers: np.ndarray, days: int) -> np.ndarray:
+        out = np.empty((len(customers), model.width), np.float32)
+        set_threads()
+        with torch_threads(config.threads), best_device(model) as encoder:
+            for start in range(0, len(customers), BLOCK):
+                block = customers[start : start + BLOCK]
+                last = only(log, block, *last_days(log, block, days))
+                for part in length_buckets(np.diff(last.offsets), config.batch_events, longest=ROUND):
+                    begin, end = last.offsets[part], last.offsets[part + 1]
+                    out[start + part] = encoder.vectors(states(encoder, last, part, begin, end))
+        return out
+
+    return vectors
+
+
+def only(log: EventLog, customers: np.ndarray, begin: np.ndarray, end: np.ndarray) -> EventLog:
+    """The rows `begin` to `end` [q] of some customers, as if they had no other events."""
+    counts = end - begin
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    rows = np.arange(offsets[-1]) + np.repeat(begin - offsets[:-1], counts)
+    codes, values, time = (np.asarray(column[rows]) for column in (log.codes, log.values, log.time))
+    who = log.customers.gather(customers)
+    return replace(log, customers=who, offsets=offsets, codes=codes, values=values, time=time)
+
+
+def last_days(log: EventLog, customers: np.ndarray, days: int) -> tuple[np.ndarray, np.ndarray]:
+    """From and up to which row are each customer's events of some days before the week of the last one, int64 [q] each.
+
+    A week begins on Monday, midnight UTC. Where these are fewer than FEWEST events, earlier ones are taken as well, and
+    where there are none before that week, all.
+    """
+    first, stop = log.offsets[customers], log.offsets[customers + 1]
+    last = np.asarray(log.time[stop - 1])
+    monday = last - (last + MONDAY) % WEEK
+    end = rows_since(log, customers, monday)
+    end = np.where(end > first, end, stop)
+    begin = rows_since(log, customers, monday - days * DAY)
+    return np.maximum(first, np.minimum(begin, end - FEWEST)), end
+
+
+def rows_since(log: EventLog, customers: np.ndarray, since: np.ndarray) -> np.ndarray:
+    """Each customer's first row at or after a moment of its own, int64 [q]; the row after the last where none is."""
+    low, high = log.offsets[customers].copy(), log.offsets[customers + 1].copy()
+    while (open_ := low < high).any():  # bisection, all customers at once
+        middle = (low + high) // 2
+        before = np.asarray(log.time[np.minimum(middle, log.n_events - 1)]) < since
+        low, high = np.where(open_ & before, middle + 1, low), np.where(open_ & ~before, middle, high)
+    rows: np.ndarray = low
+    return rows
