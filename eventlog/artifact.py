@@ -15,7 +15,7 @@ from eventlog.behaviour_refresh import Refreshed
 from eventlog.scan import Scan
 from eventlog.sequences import CUSTOMERS, SCHEMA, Schema, ids_name, load_array
 from eventlog.spool import Tally
-from store.artifact import ArtifactWriter, create, verify
+from store.artifact import ArtifactWriter, create, key_of, verify
 
 BEHAVIOUR_KIND, BEHAVIOUR_VERSION = "behaviour", 1
 SAVE_ROWS = 1 << 15
@@ -107,10 +107,10 @@ def load_behaviour(folder: Path, *, deep: bool = True) -> Behaviour:
 
     Raises ArtifactError naming the file that is missing, truncated, changed or too new.
     """
-    verify(folder, BEHAVIOUR_KIND, BEHAVIOUR_VERSION, deep=deep)
+    files = verify(folder, BEHAVIOUR_KIND, BEHAVIOUR_VERSION, deep=deep).files
     try:
         features = tuple(Feature(**item) for item in json.loads((folder / FEATURES).read_text(encoding="utf-8")))
         matrix = load_array(folder / MATRIX)
     except (OSError, ValueError, TypeError) as error:
         raise ArtifactError(f"{folder}: cannot be read as behaviour ({error}); make it again") from None
-    return Behaviour(features, matrix)
+    return Behaviour(features, matrix, key_of(files[FEATURES]["sha256"], files[MATRIX]["sha256"]))

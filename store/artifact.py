@@ -15,18 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import ArtifactError, storage_errors
+from store.digests import remembered, sha256
 
 MANIFEST = "manifest.json"
-CHUNK = 1 << 22
-
-
-def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes, read in bounded memory."""
-    digest = hashlib.sha256()
-    with path.open("rb") as handle:
-        while chunk := handle.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def key_of(*parts: Any) -> str:
@@ -163,7 +154,7 @@ def seal(folder: Path, manifest: Manifest) -> Manifest:
     files = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST):
         fsync(path)
-        files[path.relative_to(folder).as_posix()] = {"size": path.stat().st_size, "sha256": sha256(path)}
+        files[path.relative_to(folder).as_posix()] = {"size": path.stat().st_size, "sha256": remembered(path)}
     for part in sorted(p.parent for p in folder.glob(f"*/{MANIFEST}")):
         _check_part(part, files)
     for inner in sorted({p for p in folder.rglob("*") if p.is_dir()}):
