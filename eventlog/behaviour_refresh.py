@@ -87,7 +87,10 @@ class Refreshed:
 
     def whole(self) -> Behaviour:
         """All of it at once, in memory."""
-        return Behaviour(self.features, np.concatenate([np.empty((0, len(self.features)), np.float32), *map(np.array, self.pieces())]))
+        return Behaviour(
+            self.features,
+            np.concatenate([np.empty((0, len(self.features)), np.float32), *map(np.array, self.pieces())]),
+        )
 
 
 def _made(log: EventLog, made: np.ndarray, width: int) -> np.ndarray:
