@@ -53,7 +53,7 @@ def copy_rows(to: Floats, rows: Rows, source: Floats, source_rows: Rows) -> None
     bounds = np.flatnonzero(np.concatenate([[True], (np.diff(rows) != 1) | (np.diff(source_rows) != 1), [True]]))
     runs = bounds[:-1]
     sizes, begins, places = ((column * width).tolist() for column in (np.diff(bounds), source_rows[runs], rows[runs]))
-    whole = memoryview(source).cast("B")
+    whole = source.data.cast("B")
     with open(to.filename, "r+b", buffering=0) as file:
         handle = file.fileno()
         for size, begin, place in zip(sizes, begins, places, strict=True):
