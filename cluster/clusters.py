@@ -64,12 +64,17 @@ class Tree:
         return out
 
 
+def quiet_trees() -> None:
+    """Ignore what scikit-learn says of how hdbscan calls it."""
+    warnings.filterwarnings("ignore", category=FutureWarning, module="sklearn")
+
+
 def tree_of(positions: Floats, smallest: int) -> Tree:
     """Cluster positions [n, dimensions]; a cluster has at least `smallest` points (2 to n)."""
     import hdbscan
 
     with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
-        warnings.filterwarnings("ignore", category=FutureWarning, module="sklearn")
+        quiet_trees()
         model = hdbscan.HDBSCAN(min_cluster_size=smallest, core_dist_n_jobs=1)
         model.fit(positions.astype(np.float64))
         condensed = model.condensed_tree_

@@ -63,7 +63,7 @@ class SegmentsConfig(Config):
     seed: int = Field(default=0, ge=0)
     """Seed of every random draw: the landmarks, the layout, the subsamples."""
     threads: int = Field(default=1, ge=1)
-    """Threads of the neighbour search; the result does not depend on it."""
+    """Threads of the neighbour search, and layouts made side by side; the result does not depend on it."""
 
     def smallest(self, customers: int) -> int:
         """The least size of a segment in a population of so many customers."""

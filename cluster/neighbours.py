@@ -4,6 +4,7 @@ n customers, d dimensions, k neighbours, q queries.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -33,13 +34,16 @@ class Neighbours:
 
 
 @contextmanager
-def faiss_threads(threads: int) -> Iterator[None]:
-    """Search with so many threads, then set FAISS back to what it was."""
+def one_thread() -> Iterator[None]:
+    """Let FAISS search with one thread in the thread that asks, then set it back to what it was.
+
+    Its products of matrices come out with other last digits when several threads share one of them.
+    """
     import faiss
 
     use_faiss()
     before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(threads)
+    faiss.omp_set_num_threads(1)
     try:
         yield
     finally:
@@ -47,21 +51,29 @@ def faiss_threads(threads: int) -> Iterator[None]:
 
 
 def search(space: Floats, queries: Floats, k: int, threads: int = 1) -> Neighbours:
-    """The k nearest rows of `space` [n, d] for every query [q, d]; k is cut to n."""
+    """The k nearest rows of `space` [n, d] for every query [q, d]; k is cut to n.
+
+    With several threads each takes queries of its own, so that the result is the same.
+    """
     import faiss
 
     k = min(k, len(space))
     index = faiss.IndexFlatL2(space.shape[1])
     rows = np.empty((len(queries), k), np.int32)
     distances = np.empty((len(queries), k), np.float32)
-    with faiss_threads(threads):
-        index.add(np.ascontiguousarray(space, dtype=np.float32))
-        for start in range(0, len(queries), CHUNK):
-            part = slice(start, start + CHUNK)
+
+    def some(start: int) -> None:
+        part = slice(start, start + CHUNK)
+        with one_thread():
             squared, found = index.search(np.ascontiguousarray(queries[part], dtype=np.float32), k)
-            rows[part] = found
-            # FAISS expands |a - b|² into products, so that equal vectors can come out a little below or above zero
-            distances[part] = np.sqrt(np.maximum(squared, 0))
+        rows[part] = found
+        # FAISS expands |a - b|² into products, so that equal vectors can come out a little below or above zero
+        distances[part] = np.sqrt(np.maximum(squared, 0))
+
+    with one_thread():
+        index.add(np.ascontiguousarray(space, dtype=np.float32))
+    with ThreadPoolExecutor(threads, "neighbours") as pool:
+        list(pool.map(some, range(0, len(queries), CHUNK)))
     return Neighbours(rows, distances)
 
 

@@ -35,10 +35,15 @@ def project(
         force_approximation_algorithm=True,
     )
     with warnings.catch_warnings():
-        # no search index is passed on purpose: new customers join by their neighbours' vote, not by transform
-        warnings.filterwarnings("ignore", message=r"precomputed_knn\[2\]", category=UserWarning)
+        quiet_layouts()
         positions: Floats = np.ascontiguousarray(model.fit_transform(space), dtype=np.float32)
     return positions
+
+
+def quiet_layouts() -> None:
+    """Ignore what UMAP says of the search index: none is passed on purpose, since new customers join by their
+    neighbours' vote, not by transform."""
+    warnings.filterwarnings("ignore", message=r"precomputed_knn\[2\]", category=UserWarning)
 
 
 def _start(space: Floats, dimensions: int, seed: int) -> Floats:

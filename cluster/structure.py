@@ -3,19 +3,24 @@
 n customers, c landmarks, k clusters to publish.
 """
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
-from cluster.clusters import Ints, Labels, Tree, tree_of
+from cluster.clusters import Ints, Labels, Tree, quiet_trees, tree_of
 from cluster.config import SegmentsConfig
 from cluster.hierarchy import Join, joins_of, part_labels, parts_of
 from cluster.landmarks import Landmarks
 from cluster.neighbours import Floats, Neighbours, graph
-from cluster.projection import project
+from cluster.projection import project, quiet_layouts
 from cluster.stability import Refit, publishable, stability_of
-from configs.progress import Progress
+from cluster.warm import load_umap
+from configs.progress import Advance, Progress
 
 DOUBT = 0.15
 LAYOUT_STEP = 101
@@ -55,19 +60,22 @@ def find_structure(
 
     Of several `layouts` the one is kept whose clusters come back best.
     """
-    candidates = []
-    with progress.task("Laying out the map", layouts) as advance:
-        for layout in range(layouts):
-            own = seed + LAYOUT_STEP * layout
-            positions = project(landmarks.points, near, dimensions=config.dimensions, epochs=config.epochs, seed=own)
-            candidates.append((positions, tree_of(positions, scaled(config.smallest(n), len(landmarks.rows), n))))
-            advance(1)
-    refits = _refits(landmarks, n, config, seed, range(config.stability_runs), progress)
+    c = len(landmarks.rows)
+    with side_by_side(config.threads) as start:
+        laid = [
+            start(_laid_out, landmarks.points, near, scaled(config.smallest(n), c, n), config, seed + LAYOUT_STEP * own)
+            for own in range(layouts)
+        ]
+        again = _refits(start, landmarks, n, config, seed, range(config.stability_runs))
+        with progress.task("Laying out the map", layouts) as advance:
+            candidates = [_awaited(one, advance) for one in laid]
+        refits = _gathered(again, progress)
     # a shadow alone decides nothing, so it is not worth a second look
-    again = layouts > 1 and bool(refits)
-    if again and any(_doubtful(stability_of(t.members(c), refits), config) for _, t in candidates for c in t.chosen):
+    several = layouts > 1 and bool(refits)
+    if several and any(_doubtful(stability_of(t.members(c), refits), config) for _, t in candidates for c in t.chosen):
         more = range(config.stability_runs, config.stability_runs + config.doubtful_runs)
-        refits += _refits(landmarks, n, config, seed, more, progress)
+        with side_by_side(config.threads) as start:
+            refits += _gathered(_refits(start, landmarks, n, config, seed, more), progress)
     found = [(positions, tree, publishable(tree, refits, config.min_stability)) for positions, tree in candidates]
     positions, tree, kept = max(found, key=lambda one: _comes_back(one[1], one[2]))
     clusters = tuple(cluster for cluster, _ in kept)
@@ -99,23 +107,84 @@ def _doubtful(stability: float, config: SegmentsConfig) -> bool:
     return abs(stability - config.min_stability) < DOUBT
 
 
+Laid = tuple[Floats, Tree]
+
+
+class _Result(Protocol):
+    """What is being made, or will be once it is asked for."""
+
+    def result(self) -> Laid:
+        """What came out."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Later:
+    """A call that is made when its result is asked for."""
+
+    call: Callable[..., Laid]
+    words: tuple[Any, ...]
+
+    def result(self) -> Laid:
+        return self.call(*self.words)
+
+
+Start = Callable[..., _Result]
+
+
+@contextmanager
+def side_by_side(threads: int) -> Iterator[Start]:
+    """Gives a function that starts a call, up to so many at a time; with one thread each is made when it is asked for.
+
+    A layout depends on its own seed alone, so the results are the same however many there are.
+    """
+    if threads == 1:
+        yield lambda call, *words: _Later(call, words)
+        return
+    load_umap()  # once, before several ask for it
+    # what is ignored inside is process-wide: set here, it stays so whichever of the calls ends first
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads, "layout") as pool:
+        quiet_layouts()
+        quiet_trees()
+        try:
+            yield pool.submit
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _laid_out(points: Floats, near: Neighbours, smallest: int, config: SegmentsConfig, seed: int) -> Laid:
+    """Positions of points, and the clusters that they fall into."""
+    positions = project(points, near, dimensions=config.dimensions, epochs=config.epochs, seed=seed)
+    return positions, tree_of(positions, smallest)
+
+
+def _awaited(one: _Result, advance: Advance) -> Laid:
+    laid = one.result()
+    advance(1)
+    return laid
+
+
 def _refits(
-    landmarks: Landmarks, n: int, config: SegmentsConfig, seed: int, runs: Sequence[int], progress: Progress
-) -> list[Refit]:
-    """Lay out and cluster random parts of the landmarks afresh, each with a seed of its own."""
-    c, smallest, refits = len(landmarks.rows), config.smallest(n), []
+    start: Start, landmarks: Landmarks, n: int, config: SegmentsConfig, seed: int, runs: Sequence[int]
+) -> list[tuple[Ints, _Result]]:
+    """Start to lay out and cluster random parts of the landmarks afresh, each with a seed of its own."""
+    c, smallest, begun = len(landmarks.rows), config.smallest(n), []
     size = min(round(config.stability_share * c), config.stability_customers)
-    with progress.task("Checking which segments come back", len(runs)) as advance:
-        for run in runs:
-            own = seed + 1000 + run
-            rows = drawn(c, size, own)
-            points = np.ascontiguousarray(landmarks.points[rows])
-            near = graph(points, config.neighbours, config.threads)
-            positions = project(points, near, dimensions=config.dimensions, epochs=config.epochs, seed=own)
-            tree: Tree = tree_of(positions, scaled(smallest, size, n))
-            refits.append(Refit(rows, tree.labels(tree.chosen), tree))
-            advance(1)
-    return refits
+    for run in runs:
+        own = seed + 1000 + run
+        rows = drawn(c, size, own)
+        points = np.ascontiguousarray(landmarks.points[rows])
+        near = graph(points, config.neighbours, config.threads)
+        begun.append((rows, start(_laid_out, points, near, scaled(smallest, size, n), config, own)))
+    return begun
+
+
+def _gathered(begun: Sequence[tuple[Ints, _Result]], progress: Progress) -> list[Refit]:
+    """What came of the parts."""
+    with progress.task("Checking which segments come back", len(begun)) as advance:
+        trees = [(rows, _awaited(one, advance)[1]) for rows, one in begun]
+    return [Refit(rows, tree.labels(tree.chosen), tree) for rows, tree in trees]
 
 
 def drawn(n: int, most: int, seed: int) -> Ints:

@@ -26,6 +26,8 @@ RIDGE = 1e-3
 LEAST_VALUES = 3.0
 """A field with fewer values than this (in effect) describes, even if each customer keeps to one of them."""
 EVENTS = "events"
+ROWS = 1024
+"""Customers whose behaviours are read at once: as few as stay in the processor's cache."""
 
 Doubles = npt.NDArray[np.float64]
 
@@ -47,31 +49,55 @@ def identity_of(behaviour: "Behaviour") -> dict[str, float]:
     the fixation index F_ST (Wright 1951) with customers as populations, unbiased for customers with few events.
     """
     columns: dict[str, list[int]] = {}
-    events = np.full(len(behaviour.matrix), np.inf)
+    counted = None
     for i, feature in enumerate(behaviour.features):
         if feature.kind == "share" and feature.field and feature.name == f"{feature.field}={feature.value}":
             columns.setdefault(feature.field, []).append(i)
         elif feature.name == EVENTS:
-            events = behaviour.matrix[:, i].astype(np.float64)
-    return {field: _fixation(behaviour.matrix[:, at].astype(np.float64), events) for field, at in columns.items()}
+            counted = i
+    sums = {field: _Sums(at) for field, at in columns.items()}
+    # all fields in one pass over the rows: a column of a matrix that lies by rows costs as much to read as all of them
+    for start in range(0, len(behaviour.matrix) if sums else 0, ROWS):
+        rows = np.asarray(behaviour.matrix[start : start + ROWS])
+        events = np.full(len(rows), np.inf) if counted is None else rows[:, counted].astype(np.float64)
+        for one in sums.values():
+            one.add(rows[:, one.columns].astype(np.float64), events)
+    return {field: one.fixation() for field, one in sums.items()}
 
 
-def _fixation(shares: Doubles, events: Doubles) -> float:
-    """F_ST of one field from each customer's shares of its values [n, values] and number of events [n]."""
-    has = shares.sum(axis=1)
-    number = np.where(has > 0, has * np.where(np.isfinite(events), events, 1e9), 0.0)
-    several = number >= 2
-    if not several.any():
-        return 0.0
-    own = shares[several] / has[several, None]
-    many = number[several]
-    # chance that two events of one customer agree, without counting an event as its own pair
-    agree = ((own**2).sum(axis=1) * many - 1) / (many - 1)
-    within = float(np.average(agree, weights=1 - 1 / many))
-    among = float((own.mean(axis=0) ** 2).sum())
-    if 1 / among < LEAST_VALUES:
-        return 0.0
-    return float(np.clip((within - among) / (1 - among), 0, 1))
+class _Sums:
+    """What F_ST of one field is made of, over the customers with two events or more that have a value."""
+
+    def __init__(self, columns: list[int]) -> None:
+        first, last = columns[0], columns[-1] + 1
+        together = columns == list(range(first, last))
+        self.columns: slice | list[int] = slice(first, last) if together else columns
+        self.customers, self.agreed, self.weight = 0, 0.0, 0.0
+        self.shares = np.zeros(len(columns))
+
+    def add(self, shares: Doubles, events: Doubles) -> None:
+        """Customers' shares of the field's values [n, values] and their numbers of events [n]."""
+        has = shares.sum(axis=1)
+        number = np.where(has > 0, has * np.where(np.isfinite(events), events, 1e9), 0.0)
+        several = number >= 2
+        part = np.divide(1.0, has, out=np.zeros_like(has), where=several)
+        self.customers += int(several.sum())
+        self.shares += part @ shares
+        alike = (np.einsum("nv,nv->n", shares, shares) * part**2)[several]
+        many = number[several]
+        # chance that two events of one customer agree, without counting an event as its own pair
+        weight = 1 - 1 / many
+        self.agreed += float((weight * (alike * many - 1) / (many - 1)).sum())
+        self.weight += float(weight.sum())
+
+    def fixation(self) -> float:
+        """F_ST, 0 to 1."""
+        if not self.customers:
+            return 0.0
+        within, among = self.agreed / self.weight, float(((self.shares / self.customers) ** 2).sum())
+        if 1 / among < LEAST_VALUES:
+            return 0.0
+        return float(np.clip((within - among) / (1 - among), 0, 1))
 
 
 def view_of(vectors: Floats, behaviour: "Behaviour", limit: float, seed: int) -> View | None:

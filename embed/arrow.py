@@ -50,12 +50,16 @@ def copy_rows(to: Floats, rows: Rows, source: Floats, source_rows: Rows) -> None
     assert isinstance(to, np.memmap)
     assert to.filename is not None
     width = to.shape[1] * to.itemsize
-    starts = np.flatnonzero(np.concatenate([[True], (np.diff(rows) != 1) | (np.diff(source_rows) != 1)]))
+    bounds = np.flatnonzero(np.concatenate([[True], (np.diff(rows) != 1) | (np.diff(source_rows) != 1), [True]]))
+    runs = bounds[:-1]
+    sizes, begins, places = ((column * width).tolist() for column in (np.diff(bounds), source_rows[runs], rows[runs]))
+    whole = source.data.cast("B")
     with open(to.filename, "r+b", buffering=0) as file:
-        for start, stop in zip(starts, [*starts[1:], len(rows)], strict=True):
-            piece = source[source_rows[start] : source_rows[stop - 1] + 1].data.cast("B")
-            file.seek(to.offset + int(rows[start]) * width)
-            _write_all(file.fileno(), piece)
+        handle = file.fileno()
+        for size, begin, place in zip(sizes, begins, places, strict=True):
+            done = 0
+            while done < size:
+                done += os.pwrite(handle, whole[begin + done : begin + size], to.offset + place + done)
 
 
 def map_columns(path: Path, columns: tuple[str, ...]) -> pa.RecordBatch:

@@ -54,6 +54,8 @@ class Behaviour:
     features: tuple[Feature, ...]
     matrix: np.ndarray
     """float32 [n, f], finite, in the log's row order; an amount nobody has is 0."""
+    digest: str | None = None
+    """What its bytes are known by, from the manifest of what was read; None where it was not read from an artifact."""
 
 
 @dataclass(frozen=True)

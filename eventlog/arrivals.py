@@ -15,7 +15,7 @@ from eventlog.scan import Scan
 from eventlog.sequences import EventLog
 from eventlog.tables import Table, open_found
 from eventlog.watermark import Prints, ReadFile, ReadSource, Watermark, meaning_of, read_files, read_watermark
-from store.artifact import sha256
+from store.digests import sha256
 
 ANEW = "or prepare everything anew with `kinfolk run`"
 

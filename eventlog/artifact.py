@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,7 +16,8 @@ from eventlog.behaviour_refresh import Refreshed
 from eventlog.scan import Scan
 from eventlog.sequences import CUSTOMERS, SCHEMA, Schema, ids_name, load_array
 from eventlog.spool import Tally
-from store.artifact import ArtifactWriter, create, verify
+from store.artifact import ArtifactWriter, create, key_of, verify
+from store.digests import written
 
 BEHAVIOUR_KIND, BEHAVIOUR_VERSION = "behaviour", 1
 SAVE_ROWS = 1 << 15
@@ -61,25 +63,33 @@ def write_ids(writer: ArtifactWriter, found: Scan) -> None:
 
 
 def write_rows(path: Path, kind: np.dtype[Any], shape: tuple[int, ...], batches: Iterable[np.ndarray]) -> None:
-    """Write a .npy file of `shape` from batches of rows."""
-    with _open(path, kind, shape) as file:
+    """Write a .npy file of `shape` from batches of rows, hashed on the way; a full disk is told as such, unlike by
+    np.save."""
+    with written(path) as write:
+        write(memoryview(_header(kind, shape)))
         for batch in batches:
-            file.write(np.ascontiguousarray(batch).tobytes())
+            write(np.ascontiguousarray(batch).data)
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
-    """Write a .npy file; unlike np.save, a full disk is told as such."""
-    with _open(path, array.dtype, array.shape) as file:
-        for start in range(0, len(array), SAVE_ROWS):
-            file.write(np.ascontiguousarray(array[start : start + SAVE_ROWS]).tobytes())
+    """Write an array as a .npy file."""
+    batches = (array[start : start + SAVE_ROWS] for start in range(0, len(array), SAVE_ROWS))
+    write_rows(path, array.dtype, array.shape, batches)
 
 
 def _open(path: Path, kind: np.dtype[np.generic], shape: tuple[int, ...]) -> BinaryIO:
     """A .npy file whose header is written, to append rows to."""
     file = path.open("wb")
-    header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
+    file.write(_header(kind, shape))
     return file
+
+
+def _header(kind: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """The header of a .npy file."""
+    room = BytesIO()
+    header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(room, header)
+    return room.getvalue()
 
 
 def write_behaviour(behaviour: Behaviour, key: str, folder: Path, parents: Mapping[str, str]) -> Behaviour:
@@ -107,10 +117,10 @@ def load_behaviour(folder: Path, *, deep: bool = True) -> Behaviour:
 
     Raises ArtifactError naming the file that is missing, truncated, changed or too new.
     """
-    verify(folder, BEHAVIOUR_KIND, BEHAVIOUR_VERSION, deep=deep)
+    files = verify(folder, BEHAVIOUR_KIND, BEHAVIOUR_VERSION, deep=deep).files
     try:
         features = tuple(Feature(**item) for item in json.loads((folder / FEATURES).read_text(encoding="utf-8")))
         matrix = load_array(folder / MATRIX)
     except (OSError, ValueError, TypeError) as error:
         raise ArtifactError(f"{folder}: cannot be read as behaviour ({error}); make it again") from None
-    return Behaviour(features, matrix)
+    return Behaviour(features, matrix, key_of(files[FEATURES]["sha256"], files[MATRIX]["sha256"]))

@@ -23,7 +23,8 @@ from eventlog.aggregates import (
 )
 from eventlog.sequences import DAY, EventLog
 
-COPY_ROWS = 1 << 14
+COPY_ROWS = 1 << 11
+"""Customers copied at once: as few as stay in the processor's cache until they are hashed and written."""
 SINCE_FIRST, SINCE_LAST = "first_event_days", "last_event_days"
 """The features that grow older with the log, whether a customer does anything or not."""
 
@@ -68,21 +69,28 @@ class Refreshed:
         return self.log.n_customers, len(self.features)
 
     def pieces(self) -> Iterator[np.ndarray]:
-        """The matrix from its first row on, float32 [some, f] at a time."""
+        """The matrix from its first row on, float32 [some, f] at a time, in the same room each time."""
         names = [feature.name for feature in self.features]
         begin, end, log = self.log.offsets[:-1], self.log.offsets[1:] - 1, self.log
+        room = np.empty((COPY_ROWS, len(names)), np.float32)
+        since = [(names.index(name), ends) for name, ends in ((SINCE_FIRST, begin), (SINCE_LAST, end))]
         for start in range(0, log.n_customers, COPY_ROWS):
-            part = slice(start, start + COPY_ROWS)
-            piece = np.asarray(self.previous.matrix[np.maximum(self.row[part], 0)])
-            for name, ends in ((SINCE_FIRST, begin), (SINCE_LAST, end)):
-                piece[:, names.index(name)] = (log.end - np.asarray(log.time[ends[part]])) / DAY
-            first, last = np.searchsorted(self.made, [start, start + COPY_ROWS])
+            part = slice(start, min(start + COPY_ROWS, log.n_customers))
+            piece = room[: part.stop - start]
+            # not `mode="raise"`, for which numpy copies twice; rows are those of customers who were there
+            np.take(self.previous.matrix, np.maximum(self.row[part], 0), axis=0, out=piece, mode="clip")
+            for column, ends in since:
+                piece[:, column] = (log.end - np.asarray(log.time[ends[part]])) / DAY
+            first, last = np.searchsorted(self.made, [start, part.stop])
             piece[self.made[first:last] - start] = self.fresh[first:last]
             yield piece
 
     def whole(self) -> Behaviour:
         """All of it at once, in memory."""
-        return Behaviour(self.features, np.concatenate([np.empty((0, len(self.features)), np.float32), *self.pieces()]))
+        return Behaviour(
+            self.features,
+            np.concatenate([np.empty((0, len(self.features)), np.float32), *map(np.array, self.pieces())]),
+        )
 
 
 def _made(log: EventLog, made: np.ndarray, width: int) -> np.ndarray:

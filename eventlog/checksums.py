@@ -9,7 +9,8 @@ from pathlib import Path
 
 from configs.progress import Advance
 from eventlog.files import SourceFile
-from store.artifact import sha256, write_atomic
+from store.artifact import write_atomic
+from store.digests import sha256
 
 CACHE = ".checksums.json"
 """Name in the folder of the logs."""

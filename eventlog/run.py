@@ -27,7 +27,8 @@ from eventlog.spool import Tally, tally
 from eventlog.summary import summarise
 from eventlog.tables import Table, open_tables
 from eventlog.watermark import FILES, Prints, first_reading
-from store.artifact import ArtifactWriter, create, is_complete, key_of, read_manifest, sha256
+from store.artifact import ArtifactWriter, create, is_complete, key_of, read_manifest
+from store.digests import sha256
 from store.workspace import Workspace
 
 

@@ -11,6 +11,7 @@ key: killed anywhere and started again, a night ends with the same bytes.
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 import cluster.artifact
@@ -32,12 +33,13 @@ from eventlog.recode import recoded
 from eventlog.sequences import SECOND, EventLog
 from index.artifact import load_index
 from serve.aftermath import Made, Setting, Stopwatch, judged, leftover
+from serve.beside import Check, checked_beside
 from serve.catalogues import open_catalogue
 from serve.night_facts import KIND, VERSION, load_facts, load_sketch, write_facts
 from serve.night_gates import check_accepted
 from serve.night_measure import Pair, Parts, night_facts
 from serve.night_report import Report
-from serve.pipeline import ACTOR, index_of, recorded, segments_of, sweep_hidden
+from serve.pipeline import ACTOR, recorded, segments_of, sweep_hidden
 from serve.recipe import Recipe
 from serve.watch import Watch
 from serve.webhook_config import secret_of
@@ -58,10 +60,13 @@ class Served:
     model: Model
 
     @classmethod
-    def load(cls, workspace: Workspace) -> "Served":
-        """Open what is served. Raises NotFoundError where nothing is, ArtifactError where a parent is damaged."""
+    def load(cls, workspace: Workspace, *, deep: bool = True) -> "Served":
+        """Open what is served; not `deep`: its own bytes are left to `checked_beside`.
+
+        Raises NotFoundError where nothing is, ArtifactError where it or a parent is damaged.
+        """
         folder = workspace.snapshot_folder()
-        manifest = workspace.verify_snapshot(folder.name)
+        manifest = workspace.verify_snapshot(folder.name, deep=deep)
         log = EventLog.load(workspace.eventlogs / manifest.parents["eventlog"])
         return cls(folder.name, folder, manifest, log, Model.load(workspace.models / manifest.parents["model"]))
 
@@ -70,6 +75,7 @@ class Served:
         """When its last event happened, UTC."""
         return datetime.fromtimestamp(self.log.end / SECOND, UTC)
 
+    @cached_property
     def parts(self) -> Parts:
         """What it is made of."""
         return parts_at(self.folder, self.log)
@@ -108,16 +114,17 @@ def run_night(
             left = leftover(around)
             if left is not None and left.as_of == as_of.isoformat():
                 return left
-            served = Served.load(workspace)
+            served = Served.load(workspace, deep=False)
             _check_day(served, until)
-            with around.watch("prepare"):
-                mask = Erasures(catalogue).mask
-                grown = eventlog.night.run(
-                    recipe.eventlog, served.log, workspace, until, progress, erased=mask, now=clock
-                )
-            if grown.log.key == served.log.key:
-                return _nothing_new(served, as_of, around.watch)
-            name, sealed = _Night(around, served, as_of).made(grown)
+            with checked_beside(served.folder, served.manifest) as check:
+                with around.watch("prepare"):
+                    mask = Erasures(catalogue).mask
+                    grown = eventlog.night.run(
+                        recipe.eventlog, served.log, workspace, until, progress, erased=mask, now=clock
+                    )
+                if grown.log.key == served.log.key:
+                    return _nothing_new(served, as_of, around.watch)
+                name, sealed = _Night(around, served, as_of, check).made(grown)
             report = judged(Made(name, served.name, noted.run, sealed), around, accept)
             noted.notes = {"eventlog_key": grown.log.key, "model_key": served.model.key, "snapshot": name}
             noted.notes["figures"] = {"status": report.status, "seconds": dict(report.timings)}
@@ -145,7 +152,8 @@ def _nothing_new(served: Served, as_of: date, watch: Stopwatch) -> Report:
 class _Night:
     """The making of one snapshot; the workspace's lock is held."""
 
-    def __init__(self, around: Setting, served: Served, as_of: date) -> None:
+    def __init__(self, around: Setting, served: Served, as_of: date, check: Check) -> None:
+        self.check = check
         self.recipe, self.workspace, self.watch = around.recipe, around.workspace, around.watch
         self.progress, self.served, self.as_of = around.progress, served, as_of
 
@@ -158,9 +166,12 @@ class _Night:
         there = stands(self.workspace.snapshots / f"s-{key}", "snapshot", SNAPSHOT_VERSION, key)
         if not there:
             staged = self.workspace.staging / key
+            self.check.guard(staged)
             parts = self._parts(grown, staged)
             with self.watch("measure"):
                 self._measured(parts, grown, staged / "night", key)
+            with self.watch("check"):
+                self.check.passed()
             sweep_hidden(staged)
         with self.watch("seal"), self.progress.task("Sealing the snapshot", total=None):
             name = self.workspace.finish(
@@ -173,7 +184,7 @@ class _Night:
 
     def _parts(self, grown: eventlog.night.Grown, folder: Path) -> Parts:
         recipe, model, old = self.recipe, self.served.model, self.served.folder
-        before = self.served.parts()
+        before = self.served.parts
         with self.watch("embed"):
             vectors = embed.refresh.run(
                 recipe.embed, model, grown.log, before.embeddings, folder / "embeddings", self.progress
@@ -181,7 +192,7 @@ class _Night:
         with self.watch("behaviour"), self.progress.task("Describing behaviour", total=None):
             described = _behaviour(grown, model, before, vectors, folder / "behaviour")
         with self.watch("index"):
-            index.run.run(recipe.index, vectors, folder / "index", self.progress, index_of(old))
+            index.run.run(recipe.index, vectors, folder / "index", self.progress, before.index)
         with self.watch("segment"):
             lately = embed.lately.lately(recipe.embed, model, grown.log)
             place, before_it = folder / "segments", segments_of(old)
@@ -193,7 +204,7 @@ class _Night:
         before = load_facts(self.served.folder)
         looked = self._sketch()
         facts = night_facts(
-            Pair(self.served.parts(), parts),
+            Pair(self.served.parts, parts),
             grown,
             self.served.model,
             looked,

@@ -98,7 +98,7 @@ def _made(around: Setting, served: Served, log: EventLog, model: Model) -> str:
         _parts(around, served, log, model, staged)
         with around.watch("measure"):
             facts = load_facts(served.folder)
-            pair = Pair(served.parts(), parts_at(staged, log))
+            pair = Pair(served.parts, parts_at(staged, log))
             found = retraining_facts(pair, model, as_of(served), facts.volumes if facts else ())
             parents = {"eventlog": log.key, "snapshot": served.manifest.key}
             write_facts(found, sketch(log).to_json(), staged / "night", key_of(KIND, VERSION, key), parents)

@@ -8,25 +8,16 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from configs.errors import ArtifactError, storage_errors
+from store.digests import remembered, sha256
 
 MANIFEST = "manifest.json"
-CHUNK = 1 << 22
-
-
-def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes, read in bounded memory."""
-    digest = hashlib.sha256()
-    with path.open("rb") as handle:
-        while chunk := handle.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def key_of(*parts: Any) -> str:
@@ -163,7 +154,7 @@ def seal(folder: Path, manifest: Manifest) -> Manifest:
     files = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST):
         fsync(path)
-        files[path.relative_to(folder).as_posix()] = {"size": path.stat().st_size, "sha256": sha256(path)}
+        files[path.relative_to(folder).as_posix()] = {"size": path.stat().st_size, "sha256": remembered(path)}
     for part in sorted(p.parent for p in folder.glob(f"*/{MANIFEST}")):
         _check_part(part, files)
     for inner in sorted({p for p in folder.rglob("*") if p.is_dir()}):
@@ -245,6 +236,13 @@ def verify(folder: Path, kind: str, version: int, *, deep: bool = True) -> Manif
         for name, expected in manifest.files.items():
             _check_file(folder / name, expected, deep)
     return manifest
+
+
+def check_bytes(folder: Path, manifest: Manifest, names: Iterable[str]) -> None:
+    """Check the SHA-256 of some of an artifact's files. Raises as `verify` does."""
+    with storage_errors(folder):
+        for name in names:
+            _check_file(folder / name, manifest.files[name], deep=True)
 
 
 def _check_file(path: Path, expected: Mapping[str, Any], deep: bool) -> None:

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import ArtifactError, ConflictError, InputError, NotFoundError, storage_errors
-from store.artifact import MANIFEST, put, read_manifest, sha256, write_atomic
+from store.artifact import MANIFEST, put, read_manifest, write_atomic
+from store.digests import sha256
 from store.lease import LASTS_S, Lease, leased
 from store.objects import PROTOCOL, Objects
 from store.workspace import Workspace

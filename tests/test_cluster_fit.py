@@ -200,6 +200,15 @@ def test_neighbours_do_not_depend_on_threads() -> None:
     assert one.distances.tobytes() == two.distances.tobytes()
 
 
+@pytest.mark.parametrize(("n", "width"), [(3000, 76), (6000, 32)])
+def test_products_of_matrices_do_not_depend_on_threads_either(n: int, width: int) -> None:
+    space = np.random.default_rng(0).standard_normal((n, width)).astype(np.float32)
+    one, *more = (search(space, space, 9, threads=threads) for threads in (1, 2, 3))
+    for other in more:
+        assert one.rows.tobytes() == other.rows.tobytes()
+        assert one.distances.tobytes() == other.distances.tobytes()
+
+
 def test_the_gate_lets_the_dense_in_and_the_lonely_out() -> None:
     rng = np.random.default_rng(0)
     space = np.vstack(
