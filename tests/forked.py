@@ -7,8 +7,11 @@ no cleaning up of the parent's runs in it.
 
 import multiprocessing
 import os
+import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -27,8 +30,11 @@ class Command:
     """A command line that was started."""
 
     process: BaseProcess
-    log: Path
-    """Everything that it wrote to stdout and stderr."""
+    written: Path
+    """Folder of what it writes."""
+    out: str = ""
+    err: str = ""
+    """What it wrote, once it has ended."""
 
     def ended(self, after: float | None = None) -> int:
         """Wait for its end, or kill it after so many seconds; returns the exit code, -9 of one that was killed."""
@@ -36,32 +42,51 @@ class Command:
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
+        self.out, self.err = ((self.written / name).read_text(encoding="utf-8") for name in ("out", "err"))
+        shutil.rmtree(self.written)
         assert self.process.exitcode is not None
         return self.process.exitcode
 
-    @property
-    def told(self) -> str:
-        """What it wrote."""
-        return self.log.read_text(encoding="utf-8")
 
-
-def start(*words: str | Path, folder: Path, before: Callable[..., None] | None = None, given: Any = ()) -> Command:
+def start(
+    *words: str | Path,
+    folder: Path,
+    before: Callable[..., None] | None = None,
+    given: tuple[Any, ...] = (),
+    environment: dict[str, str] | None = None,
+) -> Command:
     """Start `kinfolk` with some words in `folder`; `before`, a function of a module, is called with `given` first."""
     forks = multiprocessing.get_context("forkserver")
     forks.set_forkserver_preload(EVERYTHING)
-    log = folder / "command.log"
-    process = forks.Process(target=_command, args=([str(word) for word in words], folder, log, before, given))
+    written = Path(tempfile.mkdtemp(prefix="kinfolk-command-"))
+    for name in ("out", "err"):
+        (written / name).touch()
+    call = ([str(word) for word in words], folder, written, {**os.environ, **(environment or {})}, before, given)
+    process = forks.Process(target=_command, args=call)
     process.start()
-    return Command(process, log)
+    return Command(process, written)
+
+
+def run(*words: str | Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `kinfolk` with some words in `folder` to its end."""
+    command = start(*words, folder=folder, environment=environment)
+    code = command.ended(300)
+    return subprocess.CompletedProcess([*words], code, command.out, command.err)
 
 
 def _command(
-    words: list[str], folder: Path, log: Path, before: Callable[..., None] | None, given: tuple[Any, ...]
+    words: list[str],
+    folder: Path,
+    written: Path,
+    environment: dict[str, str],
+    before: Callable[..., None] | None,
+    given: tuple[Any, ...],
 ) -> None:
     os.chdir(folder)
-    with log.open("wb") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+    os.environ.clear()
+    os.environ.update(environment)
+    for name, descriptor in (("out", 1), ("err", 2)):
+        os.dup2(os.open(written / name, os.O_WRONLY), descriptor)
     sys.argv = ["kinfolk", *words]
     if before is not None:
         before(*given)

@@ -43,7 +43,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(night: NightWorld,
     forked.start("--version", folder=tmp_path).ended()  # from here on nothing is imported any more
     begun = time.monotonic()
     calm = started(undisturbed)
-    assert calm.ended() == 0, calm.told
+    assert calm.ended() == 0, calm.err
     took = time.monotonic() - begun
     before, rng = night.workspace.current(), random.Random(11)
     killed = 0
@@ -54,7 +54,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(night: NightWorld,
         night.workspace.verify_snapshot(served)
     assert killed  # on a machine where every night was through before, nothing would be tested
     last = started(night)
-    assert last.ended() == 0, last.told
+    assert last.ended() == 0, last.err
     assert night.workspace.current() == undisturbed.workspace.current()
     assert published(night) == published(undisturbed)
     assert list(night.workspace.staging.iterdir()) == []
@@ -67,7 +67,7 @@ def test_killed_after_the_pointer_moved_the_next_ones_bring_it_to_its_end(night:
     calm = run_night(undisturbed.recipe, undisturbed.workspace, day(FIRST_DAYS))
     for step in ("finished", "write_events", "refreshed_audiences", "prune", "write_report"):
         dying = started(night, before=forked.die_after_publishing, given=(step,))
-        assert dying.ended() == -signal.SIGKILL, dying.told
+        assert dying.ended() == -signal.SIGKILL, dying.err
         assert night.workspace.current() == calm.snapshot
     report = run_night(night.recipe, night.workspace, day(FIRST_DAYS))
     assert (report.status, report.snapshot) == ("published", calm.snapshot)

@@ -45,9 +45,9 @@ def test_killed_at_every_stage_it_ends_with_the_same_bytes(small_workspace, tmp_
     words = ["run", str(small_workspace.recipe), "--workspace", str(root)]
     for stage, moment in DEATHS:
         dying = start(*words, folder=tmp_path, before=forked.die_in, given=(stage, moment))
-        assert dying.ended() == -signal.SIGKILL, (stage, moment, dying.told)
+        assert dying.ended() == -signal.SIGKILL, (stage, moment, dying.err)
     last = start(*words, folder=tmp_path)
-    assert last.ended() == 0, last.told
+    assert last.ended() == 0, last.err
     workspace, undisturbed = Workspace.open(root), small_workspace.workspace
     assert workspace.current() == undisturbed.current()
     assert content(workspace.snapshot_folder()) == content(undisturbed.snapshot_folder())
