@@ -8,6 +8,7 @@ from typing import Any
 from store.workspace import Workspace
 
 REPORT, PAGE, EVENTS, DELIVERY = "report.json", "page.html", "events.jsonl", "delivery.json"
+ASIDE, ASIDE_DELIVERY = "set_aside.jsonl", "set_aside_delivery.json"
 
 
 @dataclass(frozen=True)
