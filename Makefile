@@ -18,6 +18,9 @@ WARM := $(BIN)/python -c 'from cluster.warm import warm_up; warm_up()'
 DEMO_ARGS ?=
 TEST_ARGS ?=
 WHEEL_VENV := .venv-wheel
+# what shows that the packaged thing is whole: its files, every module, the console script, shipped recipes, migrations,
+# a whole line, commands and service. How they compute is tested above, on the same files.
+WHEEL_TESTS := wheel cli_help cli_use cli_demo pipeline_recipe golden_workspace serve_http_read
 # the first Python that is new enough and can make environments; `make PYTHON=/path/to/python3.12` takes another
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	"$$p" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
@@ -54,7 +57,7 @@ wheel-test: wheel
 	mkdir -p $(WHEEL_VENV)/elsewhere
 	root=$$PWD; cd $(WHEEL_VENV)/elsewhere; export PYTHONSAFEPATH=1; \
 	../bin/python -c "import configs, pathlib; assert pathlib.Path(configs.__file__).is_relative_to('$$root/$(WHEEL_VENV)'), configs.__file__"; \
-	../bin/python -m pytest -c "$$root/pyproject.toml" --rootdir "$$root" -n 2 --dist loadgroup -m "not slow" -p no:cacheprovider "$$root/tests" $(TEST_ARGS)
+	../bin/python -m pytest -c "$$root/pyproject.toml" --rootdir "$$root" -n 2 --dist loadgroup -p no:cacheprovider $(WHEEL_TESTS:%="$$root/tests/test_%.py") $(TEST_ARGS)
 
 bench: $(VENV)/.dev
 	for stage in bench/*.py; do \

@@ -173,6 +173,7 @@ def _changed(source: Source, file: SourceFile, was: ReadFile, checksum: str) -> 
 def next_watermark(before: Watermark, arrivals: Arrivals, found: Scan, until: int) -> Watermark:
     """What was read once the night's rows are in the log."""
     sources = []
+    until = until if found.future_from is None else min(until, found.future_from)
     for read, arrived, counts in zip(before.sources, arrivals.sources, found.sources, strict=True):
         if counts.table.source.query is not None:
             sources.append(replace(read, since=max(until, until if read.since is None else read.since)))

@@ -33,6 +33,8 @@ class Earlier:
     since: tuple[int | None, ...]
     """Per source: the moment up to which it was read where its rows are told by event id; None otherwise."""
     erased: Erased | None
+    leaves_future: bool = False
+    """Whether rows later than now are left for a later night, as those after the night's day are."""
 
     def spare(self, chunk: Chunk, customer: pa.DictionaryArray, time: np.ndarray, no_time: np.ndarray) -> np.ndarray:
         """uint8 [e]: rows that are not judged by the rules (READ_BEFORE, ERASED), and ids that do not fit the log."""

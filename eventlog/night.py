@@ -64,7 +64,7 @@ class SourceGrowth:
     erased: int
     """Rows of customers who were erased."""
     pending: int
-    """Rows at or after `until`, left for the nights to come."""
+    """Rows at or after `until`, or later than the clock, left for the nights to come."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,10 @@ def run(
 ) -> Grown:
     """Take the events before `until` that arrived since `before`, a log of this workspace as it was loaded, was made.
 
-    `until` stands in place of the recipe's. `erased` tells of customer ids (Int64 or String, as in the log) which
-    were erased: their rows are dropped. Events later than `now` (the moment of the call where left out) go to
-    quarantine. A finished layer of equal inputs is used again. For the holder of the workspace's lock.
+    `until` stands in place of the recipe's. Events that lie after `until`, or later than `now` (the moment of the call
+    where left out), are left for the night that reaches them. `erased` tells of customer ids (Int64 or String, as in
+    the log) which were erased: their rows are dropped. A finished layer of equal inputs is used again. For the holder
+    of the workspace's lock.
 
     Raises ConflictError where `before` was made from other sources, or does not say what it has read; DataError, with
     nothing written, where a source cannot be read, changed after it was read, or holds too many bad rows.
@@ -128,7 +129,7 @@ def _earlier(config: EventLogConfig, before: EventLog, watermark: Watermark, era
         read.since if source.query is not None and source.event_id is not None else None
         for source, read in zip(config.sources, watermark.sources, strict=True)
     ]
-    return Earlier(before.schema.customer_type, tuple(ids), tuple(by_id), erased)
+    return Earlier(before.schema.customer_type, tuple(ids), tuple(by_id), erased, leaves_future=True)
 
 
 @dataclass(frozen=True)

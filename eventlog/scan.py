@@ -28,7 +28,7 @@ class FileCounts:
     rows: int = 0
     """All of its data rows."""
     pending: int = 0
-    """Rows after `until`."""
+    """Rows after `until`, or in the future."""
 
 
 @dataclass
@@ -122,7 +122,10 @@ class _Limits:
         """What is wrong with each row of a chunk."""
         if self.earlier is None:
             return check_chunk(table.source, chunk, self.now, self.until)
-        checked = check_chunk(table.source, chunk, self.now, self.until, self.earlier.spare)
+        until = self.until
+        if until is not None and self.earlier.leaves_future:
+            until = min(until, self.now + 1)
+        checked = check_chunk(table.source, chunk, self.now, until, self.earlier.spare)
         since = self.earlier.since[table.index]
         if since is not None:
             drop_old_faults(checked, since)
@@ -145,7 +148,7 @@ def _scan_table(
             counts.rows += erased
             result.erased.update(b"%d," % erased if erased else b"")
         _count(counts, checked, len(chunk.malformed))
-        _note(result, checked, rows)
+        _note(result, checked, rows, limits.until)
         rows += len(checked.reasons)
         quarantine.add(table.source, chunk, checked)
         block, kept = write_block(folder / f"block-{len(result.blocks):06d}.arrow", table, checked)
@@ -190,15 +193,20 @@ def _count_files(counts: SourceCounts, chunk: Chunk, checked: Checked) -> None:
         end = start + len(segment.rows)
         here = counts.files.setdefault(segment.file.label, FileCounts())
         here.rows += end - start
-        here.pending += int(np.count_nonzero(checked.reasons[start:end] == AFTER_UNTIL))
+        # what lies in the future is put aside, and read again once its time has come
+        left = np.isin(checked.reasons[start:end], (AFTER_UNTIL, CODE["future_time"]))
+        here.pending += int(np.count_nonzero(left))
         start = end
     for line in chunk.malformed:
         counts.files.setdefault(line.file.label, FileCounts()).rows += 1
 
 
-def _note(result: Scan, checked: Checked, rows: int) -> None:
+def _note(result: Scan, checked: Checked, rows: int, until: int | None) -> None:
     """Note the earliest time in the future, and which rows are of erased customers; `rows` came before the chunk."""
-    future = checked.time[checked.reasons == CODE["future_time"]]
+    later = checked.reasons == CODE["future_time"]
+    if until is not None:  # a night leaves rows before its end that are later than now
+        later |= (checked.reasons == AFTER_UNTIL) & (checked.time < until)
+    future = checked.time[later]
     if len(future):
         earliest = int(future.min())
         result.future_from = earliest if result.future_from is None else min(result.future_from, earliest)

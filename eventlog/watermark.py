@@ -27,7 +27,7 @@ class ReadFile:
     rows: int
     """All of its data rows."""
     pending: int
-    """Rows at or after `until`, left for a later night."""
+    """Rows at or after `until`, left for a later night: those after the day, and those in the future."""
     until: int | None
     """Moment up to which it was read, microseconds since 1970 UTC; None where nothing is pending."""
 
@@ -73,6 +73,8 @@ def meaning_of(source: Source) -> dict[str, Any]:
 
 def first_reading(found: Scan, prints: Prints, until: int | None) -> Watermark:
     """What a reading of all sources from the beginning has read; `until` in microseconds since 1970 UTC."""
+    if found.future_from is not None:  # up to there everything was read, and nothing from there on
+        until = found.future_from if until is None else min(until, found.future_from)
     return Watermark(
         tuple(
             ReadSource(

@@ -117,7 +117,7 @@ def attributes_of_csv(content: bytes, where: str) -> pl.DataFrame:
     columns = {name: [row[at].strip() or None for row in rows] for at, name in enumerate(names)}
     table = pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String)).filter(pl.col(COLUMN).is_not_null())
     _some(table[COLUMN], where)
-    return _with_attributes(table.with_columns(pl.col(COLUMN).str.replace(ESCAPED, "$1")), where)
+    return _with_attributes(table.with_columns(pl.all().str.replace(ESCAPED, "$1")), where)
 
 
 def _with_attributes(table: pl.DataFrame, where: str) -> pl.DataFrame:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -18,7 +19,7 @@ from serve.editions import refresh
 from serve.moves import Comparison
 from serve.night_events import Cause, write_events
 from serve.night_facts import Facts, load_facts
-from serve.night_files import DELIVERY, EVENTS, PAGE, REPORT
+from serve.night_files import ASIDE, DELIVERY, EVENTS, PAGE, REPORT
 from serve.night_gates import failed, gates_of
 from serve.night_gates import told as told_gate
 from serve.night_page import write_page
@@ -29,6 +30,7 @@ from serve.retention import prune
 from serve.saved import saved_names
 from serve.snapshot import Snapshot
 from serve.webhook import deliver
+from serve.webhook_aside import counted_aside, put_aside, told_aside
 from store.artifact import read_manifest, write_atomic
 from store.catalogue import Catalogue
 from store.history import serve
@@ -203,10 +205,13 @@ def delivered(around: Setting, folder: Path) -> list[str]:
         state = events.with_name(DELIVERY)
         if events.parent != folder and not state.exists():
             continue
-        found = deliver(events, config, state, around.progress, objected=objected, budget=max(left, 0.0))
+        before, aside = counted_aside(events.parent), partial(put_aside, events.with_name(ASIDE))
+        found = deliver(events, config, state, around.progress, objected=objected, budget=max(left, 0.0), aside=aside)
+        if refused := counted_aside(events.parent) - before:
+            around.catalogue.audit(around.actor, "webhook.set_aside", events.parent.name, {"events": refused})
         if not found.done:
-            return [f"webhook: {found.reason}"]
-    return []
+            return [f"webhook: {found.reason}", *told_aside(workspace)]
+    return told_aside(workspace)
 
 
 def folder_of(workspace: Workspace, report: Report) -> Path:

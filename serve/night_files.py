@@ -8,6 +8,7 @@ from typing import Any
 from store.workspace import Workspace
 
 REPORT, PAGE, EVENTS, DELIVERY = "report.json", "page.html", "events.jsonl", "delivery.json"
+ASIDE, ASIDE_DELIVERY = "set_aside.jsonl", "set_aside_delivery.json"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,13 @@ def read_report(workspace: Workspace, name: str) -> Found | None:
         return Found(path.parent, path.stat().st_mtime_ns, body)
     except (OSError, ValueError):
         return None
+
+
+def quiet_until(workspace: Workspace, snapshot: str) -> str | None:
+    """The last day whose night found nothing new while `snapshot` was served, YYYY-MM-DD; None where none did."""
+    names = [path.parent.name for path in workspace.nights.glob(f"[!.]*-{snapshot}/{REPORT}")]
+    bodies = [found.body for name in names if (found := read_report(workspace, name)) is not None]
+    return max((str(body["as_of"]) for body in bodies if body["status"] == "nothing_new"), default=None)
 
 
 def read_reports(workspace: Workspace, limit: int) -> list[Found]:

@@ -32,10 +32,11 @@ from eventlog.drift import Sketch, sketch
 from eventlog.recode import recoded
 from eventlog.sequences import SECOND, EventLog
 from index.artifact import load_index
-from serve.aftermath import Made, Setting, Stopwatch, judged, leftover
+from serve.aftermath import Made, Setting, judged, leftover, write_report
 from serve.beside import Check, checked_beside
 from serve.catalogues import open_catalogue
 from serve.night_facts import KIND, VERSION, load_facts, load_sketch, write_facts
+from serve.night_files import quiet_until
 from serve.night_gates import check_accepted
 from serve.night_measure import Pair, Parts, night_facts
 from serve.night_report import Report
@@ -123,7 +124,7 @@ def run_night(
                         recipe.eventlog, served.log, workspace, until, progress, erased=mask, now=clock
                     )
                 if grown.log.key == served.log.key:
-                    return _nothing_new(served, as_of, around.watch)
+                    return _nothing_new(served, as_of, around)
                 name, sealed = _Night(around, served, as_of, check).made(grown)
             report = judged(Made(name, served.name, noted.run, sealed), around, accept)
             noted.notes = {"eventlog_key": grown.log.key, "model_key": served.model.key, "snapshot": name}
@@ -141,12 +142,15 @@ def _check_day(served: Served, until: datetime) -> None:
         )
 
 
-def _nothing_new(served: Served, as_of: date, watch: Stopwatch) -> Report:
+def _nothing_new(served: Served, as_of: date, around: Setting) -> Report:
+    """The report of a night without events: written where the day is a new one, so that it is not missed later."""
     reason = f"No new events up to the end of {as_of}; {served.name} stays served."
-    model = served.model.key
-    return Report(
-        "night", "nothing_new", as_of.isoformat(), reason, None, served.name, model, model, timings=watch.told()
-    )
+    model, day, facts = served.model.key, as_of.isoformat(), load_facts(served.folder)
+    timings = around.watch.told()
+    report = Report("night", "nothing_new", day, reason, None, served.name, model, model, timings=timings)
+    if day > (facts.as_of if facts else served.last.date().isoformat()):
+        write_report(report, around.workspace.nights / f"{day}-{served.name}")
+    return report
 
 
 class _Night:
@@ -156,13 +160,14 @@ class _Night:
         self.check = check
         self.recipe, self.workspace, self.watch = around.recipe, around.workspace, around.watch
         self.progress, self.served, self.as_of = around.progress, served, as_of
+        self.quiet = quiet_until(around.workspace, served.name)
 
     def made(self, grown: eventlog.night.Grown) -> tuple[str, bool]:
         """Make the snapshot of a log that has grown, or find it; returns its name, and whether it was sealed now.
 
         It is not served yet.
         """
-        key = night_key(self.recipe, grown.log, self.served)
+        key = night_key(self.recipe, grown.log, self.served, self.quiet)
         there = stands(self.workspace.snapshots / f"s-{key}", "snapshot", SNAPSHOT_VERSION, key)
         if not there:
             staged = self.workspace.staging / key
@@ -209,7 +214,7 @@ class _Night:
             self.served.model,
             looked,
             self.as_of,
-            _days(before.as_of if before else None, self.as_of),
+            _days(before.as_of if before else None, self.as_of, self.quiet),
             before.volumes if before else (),
         )
         parents = {"eventlog": grown.log.key, "snapshot": self.served.manifest.key}
@@ -223,17 +228,20 @@ class _Night:
         return sketch(recoded(self.served.log, self.served.model.schema))
 
 
-def _days(before: str | None, as_of: date) -> int:
-    """Days that a night's events are of; a first night is taken for one."""
-    return 1 if before is None else max((as_of - date.fromisoformat(before)).days, 1)
+def _days(before: str | None, as_of: date, quiet: str | None) -> int:
+    """Days that a night's events are of, those without `quiet` ones; a first night is taken for one."""
+    return 1 if before is None else max((as_of - date.fromisoformat(max(before, quiet or before))).days, 1)
 
 
-def night_key(recipe: Recipe, log: EventLog, served: Served) -> str:
-    """The key of the snapshot that a night makes: everything that its bytes depend on. Limits are no part of it."""
+def night_key(recipe: Recipe, log: EventLog, served: Served, quiet: str | None = None) -> str:
+    """The key of the snapshot that a night makes: everything that its bytes depend on. Limits are no part of it.
+
+    `quiet` is the last day without events since the served one, if there was any.
+    """
     formats = [embed.artifact.VERSION, BEHAVIOUR_VERSION, index.artifact.VERSION, cluster.artifact.VERSION, VERSION]
     sections = recipe.model_dump(mode="json", include={"embed", "index", "audience", "segments"})
-    model = served.model.key
-    return key_of("snapshot", SNAPSHOT_VERSION, "night", formats, sections, log.key, model, served.manifest.key)
+    made_of = [formats, sections, log.key, served.model.key, served.manifest.key, *([quiet] if quiet else [])]
+    return key_of("snapshot", SNAPSHOT_VERSION, "night", *made_of)
 
 
 def parts_at(folder: Path, log: EventLog) -> Parts:

@@ -31,6 +31,7 @@ from serve.nightly import Served, parts_at
 from serve.pipeline import ACTOR, behaviour_of, index_of, recorded, segments_of, sweep_hidden
 from serve.recipe import Recipe
 from serve.watch import Watch
+from serve.webhook_config import secret_of
 from store.artifact import key_of, stands
 from store.workspace import SNAPSHOT_VERSION, Workspace
 from train.artifact import Model
@@ -50,6 +51,8 @@ def run_retraining(
     already, nothing is done. Raises what `serve.nightly.run_night` does.
     """
     check_accepted(accept)
+    if recipe.night.webhook is not None:
+        secret_of(recipe.night.webhook)  # a missing one is told before the work, not after it
     with workspace.lock(), open_catalogue(workspace) as catalogue:
         catalogue.interrupt_runs()
         with recorded(catalogue, recipe, "retrain") as noted, Watch() as watch:

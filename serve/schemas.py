@@ -182,7 +182,8 @@ class NightSummary(Answer):
     """The last day whose events were taken, YYYY-MM-DD."""
     reason: str
     """One sentence: what happened, or why nothing was published."""
-    snapshot: str
+    snapshot: str | None
+    """None where nothing was new, so that none was made."""
     previous: str
     """The snapshot that was served before."""
     events: dict[str, int]

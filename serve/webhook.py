@@ -1,6 +1,7 @@
 """Delivery of a night's events to one address, signed, in batches that a receiver can tell apart from repeats.
 
-A delivery that stops (target out of reach, budget used up, killed) goes on from the batch where it stopped. Before a
+A delivery that stops (target out of reach, budget used up, killed) goes on from the batch where it stopped. A batch
+that the receiver refuses, while it would take others, is handed to `aside` and does not block those. Before a
 batch is sent its bounds are noted in the state, so that it is never sent under another key. The state holds no
 customer id.
 
@@ -18,7 +19,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -37,8 +38,12 @@ from store.artifact import write_atomic
 SIGNATURE, IDEMPOTENCY = "Kinfolk-Signature", "Idempotency-Key"
 WORTH_REPEATING = frozenset({408, 425, 429})
 """Answers below 500 after which the same batch may be taken later."""
+ABOUT_ADDRESS = frozenset({401, 403, 404, 405, 407, 410})
+"""Answers that are about the address or the signature, not about a batch: any other would be answered so, too."""
 BACKOFF, LONGEST_WAIT = 1.0, 60.0
 """Seconds: the wait after the first failure is up to BACKOFF, doubled with each, up to LONGEST_WAIT."""
+Aside = Callable[[list[dict[str, Any]]], None]
+"""Keeps the events of a batch that was refused."""
 log = structlog.get_logger()
 
 
@@ -55,6 +60,8 @@ class Delivered:
     """Whether nothing is left."""
     reason: str | None = None
     """Why it stopped, one sentence; None where it is done."""
+    aside: int = 0
+    """Events that the receiver refused, and that were set aside."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +80,11 @@ class State:
     left_out: int = 0
     batches: int = 0
     done: bool = False
+    aside: int = 0
 
     def told(self, reason: str | None = None) -> Delivered:
         """The same for the caller."""
-        return Delivered(self.events, self.left_out, self.batches, self.done, reason)
+        return Delivered(self.events, self.left_out, self.batches, self.done, reason, self.aside)
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,10 @@ class _StopError(Exception):
     """The delivery cannot go on for now; the text says why."""
 
 
+class _RefusedError(Exception):
+    """This batch is refused, others may be taken."""
+
+
 def deliver(
     events: Path,
     config: WebhookConfig,
@@ -99,11 +111,13 @@ def deliver(
     *,
     objected: Collection[str] = (),
     budget: float | None = None,
+    aside: Aside | None = None,
 ) -> Delivered:
     """Deliver a file of events (see `serve.night_events`), or what is left of it; `state` says how far it is.
 
     `objected`: customers, as text, whose events are left out unless the configuration includes them; `budget`: seconds,
-    the configuration's where left out. A target that is out of reach or refuses ends in a reason, not in an error.
+    the configuration's where left out; `aside` keeps events that are refused as often as they are tried, and where it
+    is left out a refusal stops the delivery. A target that is out of reach ends in a reason, not in an error.
     Raises InputError where the secret is missing, ArtifactError for a damaged file, StorageError.
     """
     begun, found = time.monotonic(), _state(state)
@@ -114,7 +128,7 @@ def deliver(
     secret = secret_of(config)
     left_out = frozenset() if config.include_objected else frozenset(objected)
     until = begun + (config.budget_seconds if budget is None else budget)
-    delivery = _Delivery(events, config, state, secret, left_out, until)
+    delivery = _Delivery(events, config, state, secret, left_out, until, aside)
     with progress.task("Delivering events", total=events.stat().st_size) as advance:
         advance(found.offset)
         return asyncio.run(delivery.run(found, advance))
@@ -157,17 +171,24 @@ class _Delivery:
     """One run of a delivery."""
 
     def __init__(
-        self, events: Path, config: WebhookConfig, state: Path, secret: str, left_out: frozenset[str], until: float
+        self,
+        events: Path,
+        config: WebhookConfig,
+        state: Path,
+        secret: str,
+        left_out: frozenset[str],
+        until: float,
+        aside: Aside | None,
     ) -> None:
         self.events, self.config, self.state, self.secret = events, config, state, secret
-        self.left_out, self.until = left_out, until
+        self.left_out, self.until, self.aside = left_out, until, aside
 
     async def run(self, state: State, advance: Advance) -> Delivered:
         """Send batch after batch until nothing, or no time, is left."""
         timeout = httpx.Timeout(self.config.seconds, connect=self.config.connect_seconds)
         async with httpx.AsyncClient(timeout=timeout, follow_redirects=False) as client:
             while (batch := self._next(state)) is not None:
-                sent = [event for event in batch.events if event["customer"] not in self.left_out]
+                sent, refused = [event for event in batch.events if event["customer"] not in self.left_out], 0
                 if sent:
                     state = self._noted(replace(state, end=batch.end))
                     try:
@@ -175,8 +196,13 @@ class _Delivery:
                     except _StopError as stop:
                         log.warning("webhook.stopped", host=self.config.host, delivered=state.events, reason=str(stop))
                         return state.told(str(stop))
+                    except _RefusedError as refusal:
+                        log.warning("webhook.set_aside", host=self.config.host, events=len(sent), reason=str(refusal))
+                        assert self.aside is not None
+                        self.aside(sent)
+                        sent, refused = [], len(sent)
                 advance(batch.end - state.offset)
-                state = self._noted(_after(state, batch, len(sent)))
+                state = self._noted(_after(state, batch, len(sent), refused))
         return self._noted(replace(state, done=True)).told()
 
     def _noted(self, state: State) -> State:
@@ -202,17 +228,19 @@ class _Delivery:
         return _Batch(hashlib.sha256(ids.encode()).hexdigest(), events, end, str(events[-1]["id"]))
 
     async def _sent(self, client: httpx.AsyncClient, key: str, events: list[dict[str, Any]]) -> None:
-        """Send a batch until it is taken. Raises _StopError where that is not to be had now."""
+        """Send a batch until it is taken. Raises _StopError where that is not to be had now, _RefusedError for good."""
         body = json.dumps({"batch": key, "events": events}, ensure_ascii=False, separators=(",", ":")).encode()
         for attempt in range(1, self.config.tries + 1):
             status, fault, asked = await self._tried(client, key, body)
             log.info("webhook.batch", host=self.config.host, events=len(events), attempt=attempt, status=status)
             if fault is None:
                 return
-            if status is not None and status < 500 and status not in WORTH_REPEATING:
+            refused = status is not None and 400 <= status < 500 and status not in ABOUT_ADDRESS | WORTH_REPEATING
+            final = status is not None and status < 500 and status not in WORTH_REPEATING
+            if final and not (refused and self.aside):
                 raise _StopError(fault)
             if attempt == self.config.tries:
-                raise _StopError(f"{fault}, {attempt} times" if attempt > 1 else fault)
+                raise (_RefusedError if refused else _StopError)(f"{fault}, {attempt} times" if attempt > 1 else fault)
             wait = random.uniform(0, min(BACKOFF * 2 ** (attempt - 1), LONGEST_WAIT)) if asked is None else asked
             if time.monotonic() + wait >= self.until:
                 raise _StopError(f"{fault}; no time is left to try again")
@@ -265,14 +293,15 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     return max((at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds(), 0.0)
 
 
-def _after(state: State, batch: _Batch, sent: int) -> State:
-    """The state once a batch is taken, or was of nobody who may be told of."""
+def _after(state: State, batch: _Batch, sent: int, refused: int) -> State:
+    """The state once a batch is taken or set aside, or was of nobody who may be told of."""
     return replace(
         state,
         offset=batch.end,
         end=None,
         last=batch.last,
         events=state.events + sent,
-        left_out=state.left_out + len(batch.events) - sent,
+        left_out=state.left_out + len(batch.events) - sent - refused,
         batches=state.batches + (sent > 0),
+        aside=state.aside + refused,
     )

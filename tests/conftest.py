@@ -1,7 +1,6 @@
 """Shared fixtures: a workspace made once by really running the line over a small simulated bank."""
 
 import fcntl
-import os
 import shutil
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import forked
 import night_world
 import pytest
 from hypothesis import settings
@@ -82,15 +82,7 @@ class Bank:
 
 def kinfolk(*words: str | Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own in `folder`."""
-    return subprocess.run(
-        [sys.executable, "-m", "serve.cli", *map(str, words)],
-        cwd=folder,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return forked.run(*words, folder=folder, **environment)
 
 
 def make_bank(folder: Path, customers: int = CUSTOMERS, days: int = DAYS) -> Path:

@@ -16,7 +16,19 @@ from configs.errors import KinfolkError
 from serve.commands.shared import Group
 
 WORDS = {"run", "export", "audience", "data", "simulate", "train", "evaluate", "similar", "why", "segments", "history"}
-WORDS |= {"rollback", "verify", "keys", "serve", "demo", "objections", "saved", "effect", "forget", "erasures"}
+WORDS |= {
+    "rollback",
+    "verify",
+    "keys",
+    "serve",
+    "demo",
+    "objections",
+    "saved",
+    "effect",
+    "forget",
+    "erasures",
+    "resend",
+}
 HEAVY = ("torch", "faiss", "polars", "numpy", "pydantic", "sqlalchemy", "fastapi", "pytorch_lightning")
 
 

@@ -59,7 +59,7 @@ def test_every_command_is_described(generate: ModuleType) -> None:
         assert f"## kinfolk {command}\n" in page
     for command in ("export embeddings", "export segments", "history", "rollback", "verify", "audit", "serve", "demo"):
         assert f"## kinfolk {command}\n" in page
-    for command in ("nightly", "retrain", "nights", "prune"):
+    for command in ("nightly", "retrain", "nights", "resend", "prune"):
         assert f"## kinfolk {command}\n" in page
     for command in ("forget", "erasures"):
         assert f"## kinfolk {command}\n" in page

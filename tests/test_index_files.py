@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from configs.errors import InputError
 from index.files import escaped, ids_of_csv, read_ids, write_table
+from serve.uploads import of_csv
 
 
 @pytest.mark.parametrize(
@@ -125,3 +126,17 @@ def test_plain_and_quoted_lists_are_read_alike(
             return None
 
     assert read(plain) == read(quoted)
+
+
+def test_a_file_that_we_wrote_is_taken_as_it_was_by_everything_that_reads_lists(tmp_path: Path) -> None:
+    """An apostrophe before a formula is undone in lists of seeds and of those left out, and in every attribute."""
+    table = pl.DataFrame({"customer_id": NASTY, "region": NASTY[::-1]})
+    write_table(table, tmp_path / "members.csv", ".csv")
+    body = (tmp_path / "members.csv").read_bytes()
+    asked = of_csv({"seeds": body, "suppress": body, "attributes": body}, [("size", "100")])
+    assert asked.request.seeds == asked.request.suppress == tuple(NASTY)
+    assert read_ids(tmp_path / "members.csv") == tuple(NASTY)
+    attributes = asked.attributes
+    assert attributes is not None
+    assert attributes["customer_id"].to_list() == NASTY
+    assert attributes["region"].to_list() == NASTY[::-1]

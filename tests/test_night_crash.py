@@ -3,11 +3,11 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import forked
 import pytest
 from night_world import FIRST_DAYS, NightWorld, content, day
 
@@ -17,20 +17,6 @@ from store.workspace import Workspace
 
 KILLS = 5
 """In `python -m bench.night_kill` 200."""
-DYING = """
-import os, signal, sys
-import serve.aftermath, store.workspace
-where = sys.argv.pop(1)
-def die(*words, **options):
-    os.kill(os.getpid(), signal.SIGKILL)
-if where == "served":
-    serve.aftermath.finished = die
-else:
-    setattr(serve.aftermath, where, die)
-from serve.cli import main
-main()
-"""
-"""Runs the command line and dies by SIGKILL at one of the steps after the pointer moved."""
 
 
 def words(world: NightWorld) -> list[str]:
@@ -38,11 +24,8 @@ def words(world: NightWorld) -> list[str]:
     return ["nightly", str(world.recipe_file), "--as-of", str(as_of), "--workspace", str(world.root)]
 
 
-def run(world: NightWorld, *code: str) -> subprocess.CompletedProcess[str]:
-    start = ["-c", *code] if code else ["-m", "serve.cli"]
-    return subprocess.run(
-        [sys.executable, *start, *words(world)], cwd=world.folder, capture_output=True, text=True, check=False
-    )
+def started(world: NightWorld, **how: Any) -> forked.Command:
+    return forked.start(*words(world), folder=world.folder, **how)
 
 
 def published(world: NightWorld) -> dict[str, bytes]:
@@ -57,27 +40,21 @@ def published(world: NightWorld) -> dict[str, bytes]:
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(night: NightWorld, tmp_path: Path) -> None:
     night.arrive(FIRST_DAYS)
     undisturbed = night.copy(tmp_path / "undisturbed")
+    forked.start("--version", folder=tmp_path).ended()  # from here on nothing is imported any more
     begun = time.monotonic()
-    assert run(undisturbed).returncode == 0
+    calm = started(undisturbed)
+    assert calm.ended() == 0, calm.err
     took = time.monotonic() - begun
     before, rng = night.workspace.current(), random.Random(11)
     killed = 0
-    for _ in range(KILLS):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "serve.cli", *words(night)],
-            cwd=night.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        time.sleep(rng.uniform(0.3, 1.0) * took)
-        process.kill()
-        killed += process.wait() == -signal.SIGKILL
+    for number in range(KILLS):  # one in each fifth of the night
+        killed += started(night).ended((number + rng.random()) / KILLS * took) == -signal.SIGKILL
         served = night.workspace.current()
         assert served in (before, undisturbed.workspace.current())
         night.workspace.verify_snapshot(served)
     assert killed  # on a machine where every night was through before, nothing would be tested
-    done = run(night)
-    assert done.returncode == 0, done.stderr
+    last = started(night)
+    assert last.ended() == 0, last.err
     assert night.workspace.current() == undisturbed.workspace.current()
     assert published(night) == published(undisturbed)
     assert list(night.workspace.staging.iterdir()) == []
@@ -88,8 +65,9 @@ def test_killed_after_the_pointer_moved_the_next_ones_bring_it_to_its_end(night:
     night.arrive(FIRST_DAYS)
     undisturbed = night.copy(tmp_path / "undisturbed")
     calm = run_night(undisturbed.recipe, undisturbed.workspace, day(FIRST_DAYS))
-    for step in ("served", "write_events", "refreshed_audiences", "prune", "write_report"):
-        assert run(night, DYING, step).returncode == -signal.SIGKILL
+    for step in ("finished", "write_events", "refreshed_audiences", "prune", "write_report"):
+        dying = started(night, before=forked.die_after_publishing, given=(step,))
+        assert dying.ended() == -signal.SIGKILL, dying.err
         assert night.workspace.current() == calm.snapshot
     report = run_night(night.recipe, night.workspace, day(FIRST_DAYS))
     assert (report.status, report.snapshot) == ("published", calm.snapshot)

@@ -4,12 +4,14 @@ import json
 
 import pytest
 from conftest import kinfolk
-from night_world import FIRST_DAYS, NightWorld, day
+from night_world import FIRST_DAYS, NightWorld, content, day
 
+from configs.errors import InputError
 from eventlog.sequences import EventLog
 from serve.nightly import run_night
 from serve.retrain import run_retraining
 from serve.snapshot import Snapshot
+from serve.webhook_config import WebhookConfig
 
 
 @pytest.mark.slow
@@ -55,3 +57,15 @@ def test_a_held_retraining_leaves_the_old_model_and_can_be_accepted(night: Night
     # the night goes on from what is served, whatever is held
     assert night.night(FIRST_DAYS + 1).previous == before
     assert run_night(night.recipe, night.workspace, day(FIRST_DAYS + 1)).status == "nothing_new"
+
+
+def test_a_secret_that_is_missing_is_told_before_any_work(night: NightWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KINFOLK_WEBHOOK_SECRET", raising=False)
+    webhook = WebhookConfig(url="https://bank.example/events")
+    told = night.recipe.night.model_copy(update={"webhook": webhook})
+    recipe, before = night.recipe.model_copy(update={"night": told}), content(night.root)
+    with pytest.raises(InputError, match="KINFOLK_WEBHOOK_SECRET is not set"):
+        run_retraining(recipe, night.workspace)
+    with pytest.raises(InputError, match="KINFOLK_WEBHOOK_SECRET is not set"):
+        run_night(recipe, night.workspace, night.arrive(FIRST_DAYS))
+    assert content(night.root) == before, "nothing was done"

@@ -9,7 +9,9 @@ import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
+from forked import start
 
 from configs.errors import ConflictError
 from configs.progress import SILENT
@@ -17,29 +19,6 @@ from serve.pipeline import run_line, snapshot_key
 from serve.recipe import load_recipe
 from store.catalogue import Catalogue
 from store.workspace import Workspace
-
-DYING = """
-import os, signal, sys
-import cluster.run, embed.run, eventlog.run, index.run, serve.pipeline, train.run
-stage, moment = sys.argv.pop(1), sys.argv.pop(1)
-place = {"behaviour": "behaviour_of", "publish": "publish"}.get(stage)
-owner, name = (serve.pipeline, place) if place else (sys.modules[stage + ".run"], "run")
-finished, working = os.replace, getattr(owner, name)
-
-def die(*words, **options):
-    if moment == "after":
-        finished(*words, **options)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def until_death(*words, **options):
-    os.replace = die
-    return working(*words, **options)
-
-setattr(owner, name, until_death)
-from serve.cli import main
-main()
-"""
-"""Runs the command line and dies by SIGKILL right before or after the first file that a stage puts in place."""
 
 DEATHS = [
     ("eventlog", "before"),
@@ -65,18 +44,10 @@ def test_killed_at_every_stage_it_ends_with_the_same_bytes(small_workspace, tmp_
     root = tmp_path / "workspace"
     words = ["run", str(small_workspace.recipe), "--workspace", str(root)]
     for stage, moment in DEATHS:
-        done = subprocess.run(
-            [sys.executable, "-c", DYING, stage, moment, *words],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == -signal.SIGKILL, (stage, moment, done.stderr)
-    done = subprocess.run(
-        [sys.executable, "-m", "serve.cli", *words], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+        dying = start(*words, folder=tmp_path, before=forked.die_in, given=(stage, moment))
+        assert dying.ended() == -signal.SIGKILL, (stage, moment, dying.err)
+    last = start(*words, folder=tmp_path)
+    assert last.ended() == 0, last.err
     workspace, undisturbed = Workspace.open(root), small_workspace.workspace
     assert workspace.current() == undisturbed.current()
     assert content(workspace.snapshot_folder()) == content(undisturbed.snapshot_folder())

@@ -57,15 +57,17 @@ def tree(folder: Path) -> dict[str, str]:
     }
 
 
-def die_before(k: int) -> None:
-    """From now on, SIGKILL this process before its k-th (from 0) file operation that changes something."""
-    count = 0
+def before_each(act: Callable[[int], None]) -> None:
+    """From now on, call `act(k)` before the k-th (from 0) file operation of this process that changes something."""
+    count, acting = 0, False
 
     def step() -> None:
-        nonlocal count
-        if count == k:
-            os.kill(os.getpid(), signal.SIGKILL)
-        count += 1
+        nonlocal count, acting
+        if acting:  # what `act` does to files itself
+            return
+        acting = True
+        act(count)
+        acting, count = False, count + 1
 
     def hook(event: str, args: tuple[object, ...]) -> None:
         if event not in EVENTS:
@@ -88,6 +90,11 @@ def die_before(k: int) -> None:
     io.open = builtins.open = opened
     os.fsync = lambda fd: step()
     sys.addaudithook(hook)
+
+
+def die_before(k: int) -> None:
+    """SIGKILL this process before its k-th file operation that changes something."""
+    before_each(lambda count: os.kill(os.getpid(), signal.SIGKILL) if count == k else None)
 
 
 def survives(k: int, act: Callable[[], None]) -> bool:

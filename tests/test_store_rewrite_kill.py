@@ -1,4 +1,4 @@
-"""SIGKILL before any file operation of an erasure: everybody everywhere, or, once it goes on, nobody anywhere.
+"""A kill before any file operation of an erasure: everybody everywhere, or, once it goes on, nobody anywhere.
 
 The driver at the end runs in a process of its own, as in `test_store_kill.py`, whose kill it uses.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from test_store_kill import quick_disk, survives  # noqa: F401
+from test_store_kill import before_each, quick_disk, survives  # noqa: F401
 
 import store
 from embed.artifact import Embeddings
@@ -59,27 +59,34 @@ def standing(root: Path) -> None:
 
 
 def every_kill(base: Path, template: Path) -> tuple[int, int]:
-    """Kill an erasure before its operations; returns how many kills there were, and how many came after the decision.
+    """What kills of an erasure leave; returns how many were looked at, and how many came after the decision.
 
-    Before the decision every seventh operation is tried, from shortly before it on every one. All work is done in
-    children: a process that has used Polars must not fork any more.
+    A process that is killed leaves its files as they are at that moment, without what it still holds in memory. So one
+    erasure is run, and its workspace copied before each file operation, in place of an erasure and a kill for each:
+    `test_store_kill.py` kills in earnest. Before the decision every seventh copy is looked at, from shortly before it
+    on every one. All work is done in children: a process that has used Polars must not fork any more.
     """
-    tried, decided, k, near = 0, 0, 0, False
-    while True:
-        root = base / f"k{k}"
-        prepare(template, root)
-        lived = survives(k, lambda root=root: _forget(root))  # type: ignore[misc]
-        done = (root / JOURNAL).exists() or any((root / "erasures").glob("e-*"))
-        if done and not near and not lived:
-            near, k = True, max(k - STRIDE, 0)  # each one from here on
-            shutil.rmtree(root)
-            continue
-        assert survives(1 << 60, lambda root=root, k=k: _check(template, root, k, done))  # type: ignore[misc] # noqa: B023
-        shutil.rmtree(root)
-        tried, decided = tried + 1, decided + (done and not lived)
-        if lived:
-            return tried, decided
-        k += 1 if near else STRIDE
+    prepare(template, base / "working")
+    assert survives(1 << 60, lambda: _copied(base))
+    prepare(base / "working", base / f"k{len(list(base.glob('k*')))}")
+    copies = sorted(base.glob("k*"), key=lambda root: int(root.name[1:]))
+    done = [(root / JOURNAL).exists() or any((root / "erasures").glob("e-*")) for root in copies]
+    near = done.index(True) - STRIDE
+    looked = [k for k in range(len(copies)) if k >= near or k % STRIDE == 0]
+    assert survives(1 << 60, lambda: _all_checked(template, [(k, copies[k], done[k]) for k in looked]))
+    return len(looked), sum(done[k] for k in looked[:-1])
+
+
+def _copied(base: Path) -> None:
+    """Erase, with a copy of the workspace before each file operation."""
+    working = base / "working"
+    before_each(lambda k: prepare(working, base / f"k{k}"))
+    _forget(working)
+
+
+def _all_checked(template: Path, copies: list[tuple[int, Path, bool]]) -> None:
+    for k, root, done in copies:
+        _check(template, root, k, done)
 
 
 def _check(template: Path, root: Path, k: int, done: bool) -> None:

@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
     app.command()(nightly)
     app.command()(retrain)
     app.command()(nights)
+    app.command()(resend)
     app.command()(prune)
 
 
@@ -74,6 +75,7 @@ def nightly(
     loaded, opened = load_recipe(recipe), open_workspace(workspace)
     from serve.nightly import run_night  # after the recipe's faults are told: this loads torch
 
+    _log_to_stderr()
     reports = []
     for day in days:
         with console_progress() as progress:
@@ -120,6 +122,7 @@ def retrain(
     loaded, opened = load_recipe(recipe), open_workspace(workspace)
     from serve.retrain import run_retraining
 
+    _log_to_stderr()
     with console_progress() as progress:
         report = run_retraining(loaded, opened, progress, accept=accept or ())
     if json:
@@ -136,17 +139,20 @@ def nights(
 ) -> None:
     """List nights and retrainings, newest first: what became of them, and where their page is."""
     from serve.night_files import read_reports
+    from serve.webhook_aside import counted_aside, told_aside
 
     opened = open_workspace(workspace)
     found = read_reports(opened, limit)
     if json:
-        print_json([{"page": str(one.page), **one.body} for one in found])
+        print_json([{"page": str(one.page), **one.body, "set_aside": counted_aside(one.folder)} for one in found])
         return
     if not found:
         typer.echo("There was no night yet; `kinfolk nightly RECIPE` makes one.")
         return
     rows = [(*_row(one.body), str(one.page)) for one in found]
     print_table(("as of", "kind", "status", "snapshot", "new events", "changed", "moved", "seconds", "page"), rows)
+    for warning in told_aside(opened):
+        typer.echo(f"Warning: {warning}", err=True)
 
 
 def _row(body: dict[str, Any]) -> tuple[Any, ...]:
@@ -156,6 +162,28 @@ def _row(body: dict[str, Any]) -> tuple[Any, ...]:
     seconds = f"{timings['total']:.1f}" if "total" in timings else None
     known = (body["as_of"], body["kind"], body["status"], body["snapshot"])
     return (*known, events.get("new"), customers.get("changed"), moved, seconds)
+
+
+def resend(recipe: RecipeArgument, workspace: WorkspaceOption = WORKSPACE, json: JsonOption = False) -> None:
+    """Send events again that the webhook's receiver refused, and that were set aside."""
+    from serve.catalogues import open_catalogue
+    from serve.recipe import load_recipe
+    from serve.webhook_aside import resend as send
+
+    config, opened = load_recipe(recipe).night.webhook, open_workspace(workspace)
+    if config is None:
+        raise InputError(f"{recipe}: has no night.webhook to send events to; name its url there")
+    _log_to_stderr()
+    with opened.lock(), open_catalogue(opened) as catalogue:
+        told = send(opened, catalogue, config, "cli")
+    left = [found.reason for found in told.values() if not found.done]
+    if json:
+        print_json({night: {"events": found.events, "done": found.done} for night, found in told.items()})
+    else:
+        sent = sum(found.events for found in told.values())
+        typer.echo(f"Sent {counted(sent, 'event')} of {counted(len(told), 'night')} that were set aside.")
+    if left:
+        raise InputError(f"webhook: {left[0]}; what is left stays set aside")
 
 
 def prune(
@@ -174,6 +202,15 @@ def prune(
         print_json({"removed": gone, "kept": opened.published()})
         return
     typer.echo(f"Removed {counted(len(gone), 'snapshot')}: {', '.join(gone) or 'none'}.")
+
+
+def _log_to_stderr() -> None:
+    """Keep the log's lines out of what the command prints, which scripts read."""
+    import logging
+
+    from store.log import configure
+
+    configure(json_lines=True, level=logging.WARNING)
 
 
 def _tell(report: "Report", folder: Path) -> None:

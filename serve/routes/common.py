@@ -15,6 +15,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.security import APIKeyHeader, HTTPBearer
 
 from serve.auth import Key, Right, require, secret_of, unknown
+from serve.parameters import check_parameters
 from serve.problems import FaultsError, UnavailableError
 from serve.service import Service
 from serve.snapshot import Snapshot
@@ -49,6 +50,7 @@ async def allowed(request: Request, right: Right) -> Key:
         raise unknown()
     request.scope["state"]["key_name"] = key.name
     require(key, right)
+    await check_parameters(request)
     return key
 
 

@@ -1,22 +1,29 @@
 """Routes for machines: is it alive, may it be sent requests, what are its figures; and what is served."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from serve.auth import Right
+from serve.parameters import check_parameters
 from serve.problems import UnavailableError
 from serve.routes.common import Reader, Served, Services, allowed, tag
 from serve.schemas import Alive, Part, Problem, Ready, SnapshotAnswer
 
 router = APIRouter(tags=["operation"])
+KEYLESS = [Depends(check_parameters)]
+"""Of routes that look at no key, which is where parameters are checked otherwise."""
 
 
-@router.get("/livez")
+@router.get("/livez", dependencies=KEYLESS)
 async def livez() -> Alive:
     """Whether the process answers at all. No key needed."""
     return Alive(status="alive")
 
 
-@router.get("/readyz", responses={503: {"model": Problem, "description": "No snapshot to answer from"}})
+@router.get(
+    "/readyz",
+    responses={503: {"model": Problem, "description": "No snapshot to answer from"}},
+    dependencies=KEYLESS,
+)
 async def readyz(service: Services) -> Ready:
     """Whether requests can be answered. No key needed.
 
@@ -42,6 +49,7 @@ async def metrics(request: Request, service: Services) -> Response:
     """Figures for Prometheus. Needs a key only where the service was started with `metrics: key`."""
     if service.config.metrics == "key":
         await allowed(request, Right.READ)
+    await check_parameters(request)
     return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
