@@ -1,9 +1,7 @@
 """Embedding in shards: runs of customers, each a small finished artifact, that are put together in one pass.
 
 A shard is one block of the local engine: the same customers, in the same batches, so that the bytes are the same. It is
-keyed by model, log and place, so that whoever finds it finished takes it as it is. Several workers may come to make the
-same shard, since one that was given up for lost may still be alive: each writes in a folder of its own, and the first
-one to rename it wins.
+keyed by model, log and place, so that whoever finds it finished takes it as it is.
 """
 
 import os
@@ -22,7 +20,8 @@ from embed.config import EmbedConfig
 from embed.run import embed_whole
 from embed.state import KEPT_FROM, state_width
 from eventlog.sequences import EventLog, load_array
-from store.artifact import create, key_of, stands, verify
+from store.artifact import key_of, stands, verify
+from store.shared import create_among_others
 from train.artifact import Model
 
 KIND, VERSION = "embedding-shard", 1
@@ -91,12 +90,10 @@ def make(config: EmbedConfig, model: Model, log: EventLog, shards: Shards, shard
         (shards.folder / ATTEMPTS).mkdir(parents=True, exist_ok=True)
         (shards.folder / ATTEMPTS / name).write_text(f"{os.getpid()}\n", encoding="ascii")
     embed_whole(config, model, part, np.arange(len(lengths)), made, _silent)
-    own = shards.folder / f".{name}"
-    with create(own, KIND, VERSION, shard.key(model, log)) as writer:
+    with create_among_others(shards.place(shard), KIND, VERSION, shard.key(model, log)) as writer:
         np.save(writer.path(VECTORS), made.vectors)
         np.save(writer.path(STATES), states.matrix)
         writer.counts.update(customers=len(lengths), states=len(kept))
-    _stand(own, shards.place(shard), shard.key(model, log))
 
 
 def assemble(model: Model, log: EventLog, shards: Shards, made: Draft) -> None:
@@ -124,22 +121,6 @@ def events_of(log: EventLog, some: Iterable[Shard]) -> int:
 
 def _offsets(log: EventLog, shard: Shard) -> np.ndarray:
     return np.asarray(log.offsets[shard.start : shard.stop + 1])
-
-
-def _stand(own: Path, place: Path, key: str) -> None:
-    """Rename a finished shard to its place; where a sound one stands already, it stays."""
-    if stands(place, KIND, VERSION, key):
-        shutil.rmtree(own, ignore_errors=True)
-        return
-    if place.exists():  # damaged, or of another log: out of the way, under a name that only this worker uses
-        os.replace(place, aside := own.with_name(f"{own.name}.old"))
-        shutil.rmtree(aside, ignore_errors=True)
-    try:
-        os.rename(own, place)
-    except OSError:
-        if not stands(place, KIND, VERSION, key):
-            raise
-        shutil.rmtree(own, ignore_errors=True)
 
 
 def _silent(count: float) -> None:
