@@ -17,6 +17,7 @@ from eventlog.recode import recoded
 from eventlog.sequences import EventLog
 from store.ray_cluster import ray_cluster
 from store.ray_work import hand_out, seen_by_workers
+from store.shared import attempts, sweep_among_others
 from store.threads import set_threads
 from train.artifact import Model
 from train.encode import torch_threads
@@ -88,10 +89,10 @@ def over_ray(folder: Path, told: Callable[[Repeats], None] | None = None) -> emb
 
 def make_missing(config: EmbedConfig, model: Model, log: EventLog, shards: Shards, advance: Advance) -> Repeats:
     """Make over Ray the shards that are not finished yet."""
-    shards.sweep()
+    sweep_among_others(shards.folder)
     left = list(missing(shards, model, log))
     advance(log.n_events - events_of(log, left))
-    before = shards.attempts()
+    before = attempts(shards.folder)
     if left:
         threads = set_threads()
         work = Work(config, model.folder.resolve(), log.folder.resolve(), shards, threads)
@@ -99,4 +100,4 @@ def make_missing(config: EmbedConfig, model: Model, log: EventLog, shards: Shard
             indexes, cores = [shard.index for shard in left], config.threads or threads
             for index in hand_out(ray, Embedder, work, indexes, cores, gpu=True):
                 advance(events_of(log, [shards.every[index]]))
-    return Repeats(len(shards.every) - len(left), len(left), shards.attempts() - before - len(left))
+    return Repeats(len(shards.every) - len(left), len(left), attempts(shards.folder) - before - len(left))

@@ -4,16 +4,14 @@ A shard is one block of the local engine: the same customers, in the same batche
 keyed by model, log and place, so that whoever finds it finished takes it as it is.
 """
 
-import os
 import shutil
-import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from configs.errors import ArtifactError, storage_errors
+from configs.errors import ArtifactError
 from embed.arrow import copy_rows
 from embed.artifact import Draft, States
 from embed.config import EmbedConfig
@@ -21,13 +19,11 @@ from embed.run import embed_whole
 from embed.state import KEPT_FROM, state_width
 from eventlog.sequences import EventLog, load_array
 from store.artifact import key_of, stands, verify
-from store.shared import create_among_others
+from store.shared import attempt, create_among_others
 from train.artifact import Model
 
 KIND, VERSION = "embedding-shard", 1
 VECTORS, STATES = "vectors.npy", "states.npy"
-ATTEMPTS = "attempts"
-"""Folder of one file a begun shard, that holds who began it: the worker's process id."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +60,6 @@ class Shards:
         """Whether a shard stands, undamaged, for this model and log."""
         return stands(self.place(shard), KIND, VERSION, shard.key(model, log))
 
-    def attempts(self) -> int:
-        """How often the making of a shard was begun; more than there are shards where some were repeated."""
-        return sum(1 for _ in (self.folder / ATTEMPTS).iterdir()) if (self.folder / ATTEMPTS).is_dir() else 0
-
-    def sweep(self) -> None:
-        """Remove what workers that were killed left; only while none is at work."""
-        for leftover in self.folder.glob(".*"):
-            shutil.rmtree(leftover, ignore_errors=True)
-
     def remove(self) -> None:
         """Remove all shards, once they are put together."""
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -85,10 +72,7 @@ def make(config: EmbedConfig, model: Model, log: EventLog, shards: Shards, shard
     kept = np.flatnonzero(lengths >= KEPT_FROM)
     states = States(kept, np.zeros((len(kept), state_width(model.encoder)), np.float32))
     made = Draft(np.zeros((len(lengths), model.width), np.float32), states, {}, {})
-    name = f"{shard.index:06d}-{uuid.uuid4().hex}"
-    with storage_errors(shards.folder):
-        (shards.folder / ATTEMPTS).mkdir(parents=True, exist_ok=True)
-        (shards.folder / ATTEMPTS / name).write_text(f"{os.getpid()}\n", encoding="ascii")
+    attempt(shards.folder, shard.index)
     embed_whole(config, model, part, np.arange(len(lengths)), made, _silent)
     with create_among_others(shards.place(shard), KIND, VERSION, shard.key(model, log)) as writer:
         np.save(writer.path(VECTORS), made.vectors)

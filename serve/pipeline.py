@@ -16,9 +16,11 @@ import cluster.artifact
 import cluster.run
 import embed.artifact
 import embed.run
+import eventlog.ray_engine
 import eventlog.run
 import index.artifact
 import index.run
+import train.ray_engine
 import train.run
 from cluster.artifact import Segments
 from configs.errors import ArtifactError, KinfolkError
@@ -27,7 +29,6 @@ from embed.artifact import Embeddings
 from embed.ray_engine import over_ray
 from eventlog.artifact import BEHAVIOUR_KIND, BEHAVIOUR_VERSION
 from eventlog.behaviour import Behaviour, behaviour, load_behaviour, write_behaviour
-from eventlog.earlier import Erased
 from eventlog.sequences import EventLog
 from index.artifact import load_index
 from index.search import SearchIndex
@@ -76,7 +77,7 @@ def run_line(
     with workspace.lock(), open_catalogue(workspace) as catalogue:
         catalogue.interrupt_runs()
         with recorded(catalogue, recipe) as noted:
-            line = _Line(recipe, workspace, progress, Erasures(catalogue).mask, engine)
+            line = _Line(recipe, workspace, progress, Erasures(catalogue), engine)
             log, model, key, before = line.made()
             parents = {"eventlog": log.key, "model": model.key} | ({"snapshot": before} if before else {})
             with line.timed("publish"), progress.task("Publishing", total=None):
@@ -122,10 +123,10 @@ class _Line:
     """One run over a workspace whose lock is held."""
 
     def __init__(
-        self, recipe: Recipe, workspace: Workspace, progress: Progress, erased: Erased, engine: Engine
+        self, recipe: Recipe, workspace: Workspace, progress: Progress, erasures: Erasures, engine: Engine
     ) -> None:
         self.recipe, self.workspace, self.progress = recipe, workspace, progress
-        self.erased, self.engine = erased, engine
+        self.erasures, self.engine = erasures, engine
         self.seconds: dict[str, float] = {}
 
     @contextmanager
@@ -138,15 +139,26 @@ class _Line:
     def made(self) -> tuple[EventLog, Model, str, str | None]:
         """Make what is not there yet, up to the parts of the snapshot; returns the keys of that and the one before."""
         with self.timed("prepare"):
-            log = eventlog.run.run(self.recipe.eventlog, self.workspace, self.progress, erased=self.erased)
+            log = self.log()
         with self.timed("train"):
-            model = train.run.run(self.recipe.train, log, self.workspace, self.progress, served_model(self.workspace))
+            trainer = train.ray_engine.over_ray if self.engine == "ray" else None
+            served = served_model(self.workspace)
+            model = train.run.run(self.recipe.train, log, self.workspace, self.progress, served, trainer)
         before = self.before(log, model)
         key = snapshot_key(self.recipe, log, model, before)
         if not stands(self.workspace.snapshots / f"s-{key}", "snapshot", SNAPSHOT_VERSION, key):
             self.parts(log, model, before, self.workspace.staging / key)
             sweep_hidden(self.workspace.staging / key)
         return log, model, key, before
+
+    def log(self) -> EventLog:
+        """The prepared log."""
+        config = self.recipe.eventlog
+        if self.engine == "local":
+            return eventlog.run.run(config, self.workspace, self.progress, erased=self.erasures.mask)
+        erased = self.erasures.now()
+        reader = eventlog.ray_engine.over_ray(erased.key)
+        return eventlog.run.run(config, self.workspace, self.progress, erased=erased, engine=reader)
 
     def before(self, log: EventLog, model: Model) -> str | None:
         """The key of the snapshot that this one goes on from: the served one, or what that went on from where it is

@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from configs.errors import storage_errors
 from store.artifact import ArtifactWriter, create, stands
 
+ATTEMPTS = "attempts"
+"""Folder of one file a begun task, that holds who began it: the worker's process id."""
 Sound = Callable[[Path], bool]
 """Whether what lies at a folder is the finished artifact that is wanted there."""
 
@@ -45,3 +48,21 @@ def put_among_others(own: Path, place: Path, sound: Sound) -> None:
         if not sound(place):
             raise
         shutil.rmtree(own, ignore_errors=True)
+
+
+def attempt(folder: Path, index: int) -> None:
+    """Note beside the finished work that this process begins a task."""
+    with storage_errors(folder):
+        (folder / ATTEMPTS).mkdir(parents=True, exist_ok=True)
+        (folder / ATTEMPTS / f"{index:06d}-{uuid.uuid4().hex}").write_text(f"{os.getpid()}\n", encoding="ascii")
+
+
+def attempts(folder: Path) -> int:
+    """How often a task was begun; more than there are tasks where some were repeated."""
+    return sum(1 for _ in (folder / ATTEMPTS).iterdir()) if (folder / ATTEMPTS).is_dir() else 0
+
+
+def sweep_among_others(folder: Path) -> None:
+    """Remove what workers that were killed left; only while none is at work."""
+    for leftover in folder.glob(".*"):
+        shutil.rmtree(leftover, ignore_errors=True)

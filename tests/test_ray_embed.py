@@ -20,9 +20,10 @@ import train.run
 from configs.errors import InputError
 from embed.config import EmbedConfig
 from embed.ray_engine import Repeats, over_ray
-from embed.shards import ATTEMPTS, Shards, make
+from embed.shards import Shards, make
 from eventlog.sequences import EventLog
 from store.ray_cluster import OBJECTS, ray_cluster
+from store.shared import ATTEMPTS
 from store.threads import set_threads
 from train.artifact import Model
 

@@ -42,7 +42,10 @@ def run(
     workspace: WorkspaceOption = WORKSPACE,
     engine: Annotated[
         Literal["local", "ray"],
-        typer.Option(help="Where everybody is embedded: on this machine, or over the Ray cluster of RAY_ADDRESS."),
+        typer.Option(
+            help="Where events are prepared, the model trained and everybody embedded: on this machine, or over "
+            "the Ray cluster of RAY_ADDRESS."
+        ),
     ] = "local",
     json: JsonOption = False,
 ) -> None:
