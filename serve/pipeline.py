@@ -15,6 +15,7 @@ from typing import Any, Literal
 import cluster.artifact
 import cluster.run
 import embed.artifact
+import embed.ray_engine
 import embed.run
 import eventlog.ray_engine
 import eventlog.run
@@ -26,7 +27,6 @@ from cluster.artifact import Segments
 from configs.errors import ArtifactError, KinfolkError
 from configs.progress import SILENT, Progress
 from embed.artifact import Embeddings
-from embed.ray_engine import over_ray
 from eventlog.artifact import BEHAVIOUR_KIND, BEHAVIOUR_VERSION
 from eventlog.behaviour import Behaviour, behaviour, load_behaviour, write_behaviour
 from eventlog.sequences import EventLog
@@ -141,8 +141,7 @@ class _Line:
         with self.timed("prepare"):
             log = self.log()
         with self.timed("train"):
-            trainer = train.ray_engine.over_ray if self.engine == "ray" else None
-            served = served_model(self.workspace)
+            trainer, served = trainer_of(self.engine), served_model(self.workspace)
             model = train.run.run(self.recipe.train, log, self.workspace, self.progress, served, trainer)
         before = self.before(log, model)
         key = snapshot_key(self.recipe, log, model, before)
@@ -175,8 +174,9 @@ class _Line:
         old = None if before is None else self.workspace.snapshots / f"s-{before}"
         with self.timed("embed"):
             place = folder / "embeddings"
-            fill = over_ray(place) if self.engine == "ray" else None
-            embeddings = embed.run.run(self.recipe.embed, model, log, place, self.progress, fill)
+            embeddings = embed.run.run(
+                self.recipe.embed, model, log, place, self.progress, filler_of(self.engine, place)
+            )
         with self.timed("behaviour"):
             behaviours = behaviour_of(log, folder / "behaviour", self.progress)
         with self.timed("index"):
@@ -190,6 +190,16 @@ class _Line:
                 self.progress,
                 segments_of(old),
             )
+
+
+def trainer_of(engine: Engine) -> train.run.Engine | None:
+    """How an engine trains; None for this process."""
+    return train.ray_engine.over_ray if engine == "ray" else None
+
+
+def filler_of(engine: Engine, place: Path) -> embed.run.Fill | None:
+    """How an engine embeds everybody at a folder; None for this process."""
+    return embed.ray_engine.over_ray(place) if engine == "ray" else None
 
 
 def index_of(snapshot: Path | None) -> SearchIndex | None:

@@ -1,17 +1,14 @@
 """Sources read in shards: the bytes of reading them at once, whatever the files hold and wherever they are cut."""
 
 import pickle
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+import ray_in_turn
 
-import eventlog.ray_engine
 import eventlog.scan
 import eventlog.shards
 from configs.errors import DataError, InputError
@@ -26,22 +23,12 @@ from store.ray_work import seen_by_workers
 from store.workspace import Workspace
 
 NOW = datetime(2020, 6, 1, tzinfo=UTC)
-Handing = Callable[..., Iterator[int]]
 
 
 @pytest.fixture
 def in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shards are made one after the other in this process, by a worker that got its work as bytes."""
-
-    def hand_out(ray: object, worker: type[Any], work: Any, indexes: Sequence[int], threads: int) -> Iterator[int]:
-        made = worker(pickle.loads(pickle.dumps(work)))
-        made.ready()
-        for index in reversed(indexes):
-            made.do(index)
-            yield index
-
-    monkeypatch.setattr(eventlog.ray_engine, "hand_out", hand_out)
-    monkeypatch.setattr(eventlog.ray_engine, "ray_cluster", lambda: nullcontext())
+    """Shards are made one after the other in this process."""
+    ray_in_turn.in_turn(monkeypatch)
 
 
 def write_bank(folder: Path, seed: int) -> EventLogConfig:

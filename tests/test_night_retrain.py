@@ -1,10 +1,12 @@
 """Retraining: the same events, a new model, told apart from what customers did; and nights going on from it."""
 
 import json
+from pathlib import Path
 
 import pytest
 from conftest import kinfolk
 from night_world import FIRST_DAYS, NightWorld, day
+from ray_in_turn import in_turn
 
 from eventlog.sequences import EventLog
 from serve.nightly import run_night
@@ -55,3 +57,19 @@ def test_a_held_retraining_leaves_the_old_model_and_can_be_accepted(night: Night
     # the night goes on from what is served, whatever is held
     assert night.night(FIRST_DAYS + 1).previous == before
     assert run_night(night.recipe, night.workspace, day(FIRST_DAYS + 1)).status == "nothing_new"
+
+
+@pytest.mark.slow
+def test_a_retraining_over_a_cluster_has_the_bytes_of_one_machine(
+    night: NightWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = night.recipe_file.read_text(encoding="utf-8").replace("train:", "train:\n  seed: 1", 1)
+    night.recipe_file.write_text(text, encoding="utf-8")
+    other = night.copy(tmp_path / "other")
+    report = run_retraining(night.recipe, night.workspace)
+    done = in_turn(monkeypatch)
+    assert run_retraining(other.recipe, other.workspace, engine="ray").snapshot == report.snapshot
+    assert done == ["Trainer", "Embedder"]
+    assert other.workspace.manifest() == night.workspace.manifest()
+    model = Path("models", night.workspace.manifest().parents["model"], "manifest.json")
+    assert (other.root / model).read_bytes() == (night.root / model).read_bytes()

@@ -9,6 +9,7 @@ import typer
 from configs.errors import InputError
 from serve.commands.shared import (
     WORKSPACE,
+    EngineOption,
     JsonOption,
     RecipeArgument,
     WorkspaceOption,
@@ -108,6 +109,7 @@ def retrain(
     recipe: RecipeArgument,
     accept: AcceptOption = None,
     workspace: WorkspaceOption = WORKSPACE,
+    engine: EngineOption = "local",
     json: JsonOption = False,
 ) -> None:
     """Train anew on the served events, keep the identities of segments, and publish what passes every gate.
@@ -121,7 +123,7 @@ def retrain(
     from serve.retrain import run_retraining
 
     with console_progress() as progress:
-        report = run_retraining(loaded, opened, progress, accept=accept or ())
+        report = run_retraining(loaded, opened, progress, accept=accept or (), engine=engine)
     if json:
         print_json(report.to_json())
     else:
