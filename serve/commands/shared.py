@@ -35,9 +35,7 @@ SnapshotOption = Annotated[
 ]
 EngineOption = Annotated[
     Literal["local", "ray"],
-    typer.Option(
-        help="Where work is done: on this machine, or, the dear part of it, over the Ray cluster of RAY_ADDRESS."
-    ),
+    typer.Option(help="Where most of the work is done: on this machine, or over the Ray cluster of RAY_ADDRESS."),
 ]
 WORKSPACE = Path("workspace")
 NUMBER = re.compile(r"[-+]?[\d,.]*\d%?|")
