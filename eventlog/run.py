@@ -69,14 +69,16 @@ def run(
         sources_key = _sources_key(config, tables, prints)
         found = _finished(workspace, sources_key, moment)
         if found is not None:
+            _drop_shards(workspace)
             return EventLog.load(found, deep=False)
         earlier = to_be_left_out(len(tables), erased)
         if engine is None:
-            found_rows = scan(config, tables, folder, moment, progress, earlier)
+            scanned = scan(config, tables, folder, moment, progress, earlier)
         else:
-            found_rows = engine(config, tables, prints, folder, moment, progress, earlier)
-        read = _read(config, tables, found_rows, progress)
+            scanned = engine(config, tables, prints, folder, moment, progress, earlier)
+        read = _read(config, tables, scanned, progress)
         if read.report.faults:
+            _drop_shards(workspace)
             raise DataError("\n".join(read.report.faults))
         dropped = [read.scan.erased.hexdigest()] if any(source.erased for source in read.scan.sources) else []
         key = key_of(sources_key, read.scan.future_from, *dropped)
@@ -84,8 +86,13 @@ def run(
             _write(writer, config, read, folder, progress)
             _write_watermark(writer, config, read.scan, prints)
             writer.figures.update(sources_key=sources_key)
-        shutil.rmtree(workspace.eventlogs / SHARDS, ignore_errors=True)
+    _drop_shards(workspace)
     return EventLog.load(workspace.eventlogs / key, deep=False)
+
+
+def _drop_shards(workspace: Workspace) -> None:
+    """Remove what an engine kept, of this reading or of one that was killed."""
+    shutil.rmtree(workspace.eventlogs / SHARDS, ignore_errors=True)
 
 
 def check(config: EventLogConfig, progress: Progress = SILENT, *, now: datetime | None = None) -> CheckReport:

@@ -34,7 +34,8 @@ def hand_out(
     """Numbers of tasks as they are finished by actors that hold a `worker` made with `work`.
 
     An actor takes as many cores as `threads`, or all of a node that has fewer; with `gpu` also one GPU, where there are
-    any. Raises what an actor raised, StorageError where no node is left.
+    any. Where no node is left, it waits for one. Raises what an actor raised, StorageError where Ray fails or an
+    actor is lost again and again.
     """
     from ray.exceptions import RayActorError, RayError
 

@@ -174,3 +174,27 @@ def test_a_database_address_is_not_sent_to_workers(tmp_path: Path) -> None:
 def test_events_that_a_worker_does_not_see_are_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"e\.parquet: not there on a worker.*the same path"):
         seen_by_workers(tmp_path / "e.parquet")
+
+
+def test_sources_that_are_refused_leave_nothing_behind(tmp_path: Path, in_turn: None) -> None:
+    config, workspace = write_bank(tmp_path / "bank", 0), Workspace.create(tmp_path / "ray")
+    config = config.model_copy(update={"max_bad_share": 0.01})
+    with pytest.raises(DataError) as local:
+        run(config, Workspace.create(tmp_path / "local"), now=NOW)
+    with pytest.raises(DataError) as cut:
+        run(config, workspace, now=NOW, engine=over_ray(""))
+    assert str(cut.value) == str(local.value)
+    assert list(workspace.eventlogs.iterdir()) == []
+
+
+def test_an_erasure_takes_the_shards_of_a_killed_reading_along(
+    tmp_path: Path, in_turn: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from serve.forget import _leftovers
+    from store.rewrite import Rewrite
+
+    config, workspace = write_bank(tmp_path / "bank", 0), Workspace.create(tmp_path / "ray")
+    cut_off(config, workspace, NOW, monkeypatch)
+    rewrite = Rewrite(workspace.root)
+    assert _leftovers(rewrite, workspace)
+    assert rewrite.removed == [f"eventlog/{SHARDS}"]
