@@ -1,34 +1,29 @@
 """Embedding in shards: runs of customers, each a small finished artifact, that are put together in one pass.
 
 A shard is one block of the local engine: the same customers, in the same batches, so that the bytes are the same. It is
-keyed by model, log and place, so that whoever finds it finished takes it as it is. Several workers may come to make the
-same shard, since one that was given up for lost may still be alive: each writes in a folder of its own, and the first
-one to rename it wins.
+keyed by model, log and place, so that whoever finds it finished takes it as it is.
 """
 
-import os
 import shutil
-import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from configs.errors import ArtifactError, storage_errors
+from configs.errors import ArtifactError
 from embed.arrow import copy_rows
 from embed.artifact import Draft, States
 from embed.config import EmbedConfig
 from embed.run import embed_whole
 from embed.state import KEPT_FROM, state_width
 from eventlog.sequences import EventLog, load_array
-from store.artifact import create, key_of, stands, verify
+from store.artifact import key_of, stands, verify
+from store.shared import attempt, create_among_others
 from train.artifact import Model
 
 KIND, VERSION = "embedding-shard", 1
 VECTORS, STATES = "vectors.npy", "states.npy"
-ATTEMPTS = "attempts"
-"""Folder of one file a begun shard, that holds who began it: the worker's process id."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +60,6 @@ class Shards:
         """Whether a shard stands, undamaged, for this model and log."""
         return stands(self.place(shard), KIND, VERSION, shard.key(model, log))
 
-    def attempts(self) -> int:
-        """How often the making of a shard was begun; more than there are shards where some were repeated."""
-        return sum(1 for _ in (self.folder / ATTEMPTS).iterdir()) if (self.folder / ATTEMPTS).is_dir() else 0
-
-    def sweep(self) -> None:
-        """Remove what workers that were killed left; only while none is at work."""
-        for leftover in self.folder.glob(".*"):
-            shutil.rmtree(leftover, ignore_errors=True)
-
     def remove(self) -> None:
         """Remove all shards, once they are put together."""
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -86,17 +72,12 @@ def make(config: EmbedConfig, model: Model, log: EventLog, shards: Shards, shard
     kept = np.flatnonzero(lengths >= KEPT_FROM)
     states = States(kept, np.zeros((len(kept), state_width(model.encoder)), np.float32))
     made = Draft(np.zeros((len(lengths), model.width), np.float32), states, {}, {})
-    name = f"{shard.index:06d}-{uuid.uuid4().hex}"
-    with storage_errors(shards.folder):
-        (shards.folder / ATTEMPTS).mkdir(parents=True, exist_ok=True)
-        (shards.folder / ATTEMPTS / name).write_text(f"{os.getpid()}\n", encoding="ascii")
+    attempt(shards.folder, shard.index)
     embed_whole(config, model, part, np.arange(len(lengths)), made, _silent)
-    own = shards.folder / f".{name}"
-    with create(own, KIND, VERSION, shard.key(model, log)) as writer:
+    with create_among_others(shards.place(shard), KIND, VERSION, shard.key(model, log)) as writer:
         np.save(writer.path(VECTORS), made.vectors)
         np.save(writer.path(STATES), states.matrix)
         writer.counts.update(customers=len(lengths), states=len(kept))
-    _stand(own, shards.place(shard), shard.key(model, log))
 
 
 def assemble(model: Model, log: EventLog, shards: Shards, made: Draft) -> None:
@@ -124,22 +105,6 @@ def events_of(log: EventLog, some: Iterable[Shard]) -> int:
 
 def _offsets(log: EventLog, shard: Shard) -> np.ndarray:
     return np.asarray(log.offsets[shard.start : shard.stop + 1])
-
-
-def _stand(own: Path, place: Path, key: str) -> None:
-    """Rename a finished shard to its place; where a sound one stands already, it stays."""
-    if stands(place, KIND, VERSION, key):
-        shutil.rmtree(own, ignore_errors=True)
-        return
-    if place.exists():  # damaged, or of another log: out of the way, under a name that only this worker uses
-        os.replace(place, aside := own.with_name(f"{own.name}.old"))
-        shutil.rmtree(aside, ignore_errors=True)
-    try:
-        os.rename(own, place)
-    except OSError:
-        if not stands(place, KIND, VERSION, key):
-            raise
-        shutil.rmtree(own, ignore_errors=True)
 
 
 def _silent(count: float) -> None:

@@ -4,7 +4,8 @@ Legend: e entries of a part, k ids.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,13 @@ class EventIds:
     folder: Path
     rows: int = 0
     parts: int = 64
+    others: list[tuple[Path, int]] = field(default_factory=list)
+    """Folders of ids that were collected elsewhere, from files in their order, and the places where these begin."""
+
+    def adopt(self, folder: Path, rows: int) -> None:
+        """Take the ids along that were collected in another folder, of the next so many kept rows."""
+        self.others.append((folder, self.rows))
+        self.rows += rows
 
     def add(self, chunk: Chunk, kept: np.ndarray) -> None:
         """Collect the ids of a chunk's kept rows (indices into the chunk)."""
@@ -60,8 +68,8 @@ class EventIds:
         `known` are sorted ids uint64 [k, 2]. Neither kind is among `fresh` afterwards.
         """
         again, before = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for number, paths in enumerate(_grouped(sorted(self.folder.glob("ids-*")))):
-            entries = _sorted(np.concatenate([np.fromfile(path, ENTRY) for path in paths]))
+        for number, paths in enumerate(_grouped(self._collected())):
+            entries = _sorted(np.concatenate([_entries(path, start) for path, start in paths]))
             same = np.zeros(len(entries), bool)
             same[1:] = (entries["id"][1:] == entries["id"][:-1]).all(axis=1)
             seen = np.zeros(len(entries), bool)
@@ -72,6 +80,12 @@ class EventIds:
             (self.folder / f"fresh-{number:03d}").write_bytes(entries["id"][~same & ~seen].tobytes())
         return np.concatenate(again), np.concatenate(before)
 
+    def _collected(self) -> list[tuple[Path, int]]:
+        """Files of ids and where their places begin: part by part, and within a part by place."""
+        folders = [(self.folder, 0), *self.others]
+        found = [(path, start) for folder, start in folders for path in folder.glob("ids-*")]
+        return sorted(found, key=lambda file: (file[0].name, file[1]))
+
     def fresh(self) -> tuple[int, Iterator[np.ndarray]]:
         """How many ids the source adds, and these in ascending order, uint64 [., 2] at a time; after `repeated`."""
         paths = [path for path in sorted(self.folder.glob("fresh-*")) if path.stat().st_size]
@@ -79,22 +93,29 @@ class EventIds:
         return sum(len(part) for part in parts), merged_ids(parts)
 
 
-def _grouped(paths: list[Path]) -> list[list[Path]]:
-    """Parts that are looked at together: as many as are no more than one large one."""
-    groups: list[list[Path]] = []
+def _entries(path: Path, start: int) -> np.ndarray:
+    entries = np.fromfile(path, ENTRY)
+    entries["place"] += start
+    return entries
+
+
+def _grouped(files: list[tuple[Path, int]]) -> list[list[tuple[Path, int]]]:
+    """Parts, as files and starts, that are looked at together: as many as are no more than one large one."""
+    groups: list[list[tuple[Path, int]]] = []
     held = GROUP_BYTES
-    for path in paths:
-        size = path.stat().st_size
+    for _, part in groupby(files, key=lambda file: file[0].name):
+        here = list(part)
+        size = sum(path.stat().st_size for path, _ in here)
         if held + size > GROUP_BYTES:
             groups.append([])
             held = 0
-        groups[-1].append(path)
+        groups[-1].extend(here)
         held += size
     return groups
 
 
 def _sorted(entries: np.ndarray) -> np.ndarray:
-    """Entries by id, equal ids by place: they come in the order of places, and the sort is stable."""
+    """Entries by id, equal ids by place: within a part they come in the order of places, and the sort is stable."""
     return np.take(entries, np.lexsort((entries["id"][:, 1], entries["id"][:, 0])))
 
 

@@ -1,8 +1,8 @@
 """Rows of a source in chunks of bounded size, each knowing which file and row its rows come from."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 from eventlog.columns import is_text
 from eventlog.files import SourceFile
 from eventlog.tables import Table, open_csv, unreadable
+
+P = TypeVar("P")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class MalformedLine:
     file: SourceFile
     row: int
     text: str
+    piece: int = 0
+    """Place of the piece that it came with among the pieces of its chunk; each of these is one segment."""
 
 
 @dataclass
@@ -41,10 +45,14 @@ class Chunk:
     bytes: float = 0.0
     """Share of the files' bytes that the rows make up; for progress only."""
 
+    def pieces(self, rows: np.ndarray) -> np.ndarray:
+        """int64: which of the chunk's segments some of its rows (indices, ascending) stand in."""
+        starts = np.cumsum([0, *(len(segment.rows) for segment in self.segments)])
+        return np.searchsorted(starts, rows, side="right") - 1
+
     def places(self, rows: np.ndarray) -> tuple[list[str], np.ndarray]:
         """File labels and row numbers of some of the chunk's rows (indices, ascending)."""
-        starts = np.cumsum([0, *(len(segment.rows) for segment in self.segments)])
-        segment_of = np.searchsorted(starts, rows, side="right") - 1
+        segment_of = self.pieces(rows)
         numbers = np.concatenate([s.rows for s in self.segments])[rows] if len(rows) else np.zeros(0, np.int64)
         labels = [segment.file.label for segment in self.segments]
         return [labels[i] for i in segment_of.tolist()], numbers
@@ -52,23 +60,35 @@ class Chunk:
 
 def read_chunks(table: Table, rows: int) -> Iterator[Chunk]:
     """Read a source in chunks of about `rows` rows, small files put together. Raises DataError on a damaged file."""
-    waiting: list[Chunk] = []
-    held = 0
-    for piece in _pieces(table, rows):
-        if waiting and (held + piece.table.num_rows > rows or piece.table.schema != waiting[0].table.schema):
-            yield _joined(waiting)
+    for some in grouped(_pieces(table, rows), rows, lambda piece: (piece.table.num_rows, piece.table.schema)):
+        yield _joined(some)
+
+
+def grouped(pieces: Iterable[P], rows: int, about: Callable[[P], tuple[int, Hashable]]) -> Iterator[list[P]]:
+    """Pieces of a source as they are put together to chunks of at most `rows`, or of one piece that has more.
+
+    `about` says how many rows a piece has, and of which types.
+    """
+    waiting: list[P] = []
+    held, kind = 0, None
+    for piece in pieces:
+        count, this = about(piece)
+        if waiting and (held + count > rows or this != kind):
+            yield waiting
             waiting, held = [], 0
+        if not waiting:
+            kind = this
         waiting.append(piece)
-        held += piece.table.num_rows
+        held += count
     if waiting:
-        yield _joined(waiting)
+        yield waiting
 
 
 def _joined(pieces: list[Chunk]) -> Chunk:
     return Chunk(
         pa.concat_tables([piece.table for piece in pieces]),
         [segment for piece in pieces for segment in piece.segments],
-        [line for piece in pieces for line in piece.malformed],
+        [replace(line, piece=place) for place, piece in enumerate(pieces) for line in piece.malformed],
         sum(piece.bytes for piece in pieces),
     )
 

@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,12 +16,12 @@ from configs.errors import ArtifactError, DataError, storage_errors
 from configs.progress import SILENT, Advance, Progress
 from eventlog.artifact import write_ids, write_log
 from eventlog.config import EventLogConfig
-from eventlog.earlier import Erased
+from eventlog.earlier import Earlier, Erased
 from eventlog.earlier import first_reading as to_be_left_out
 from eventlog.identical import IdenticalCounter
 from eventlog.order import sort_events
 from eventlog.report import CheckReport
-from eventlog.scan import Scan, micros, scan
+from eventlog.scan import Scan, micros, same_future, scan
 from eventlog.sequences import KIND, QUARANTINE, REPORT, VERSION, EventLog
 from eventlog.spool import Tally, tally
 from eventlog.summary import summarise
@@ -30,6 +30,13 @@ from eventlog.watermark import FILES, Prints, first_reading
 from store.artifact import ArtifactWriter, create, is_complete, key_of, read_manifest
 from store.digests import sha256
 from store.workspace import Workspace
+
+SPOOL = ".spool"
+"""Folder among the logs of what is needed on the way to one."""
+SHARDS = ".shards"
+"""Folder among the logs of what an engine keeps until a log is finished."""
+Engine = Callable[[EventLogConfig, tuple[Table, ...], Prints, Path, int, Progress, Earlier | None], Scan]
+"""Reads and checks every row of the sources, whose files' SHA-256 come with them; see `eventlog.scan.scan`."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +53,14 @@ def run(
     *,
     now: datetime | None = None,
     erased: Erased | None = None,
+    engine: Engine | None = None,
 ) -> EventLog:
     """Prepare the log of `config`, or reuse a finished one of equal sources and settings.
 
     Events later than `now` (the moment of the call where left out) go to quarantine. `erased` tells of customer ids
-    (Int64 or String) which were erased: their rows are dropped. Raises DataError, with nothing written, where the
-    sources cannot be read, hold too many bad rows or no events at all.
+    (Int64 or String) which were erased: their rows are dropped. `engine` reads and checks elsewhere, to the same
+    bytes. Raises DataError, with nothing written, where the sources cannot be read, hold too many bad rows or no events
+    at all.
     """
     moment = micros((now or datetime.now(UTC)).timestamp())
     workspace.eventlogs.mkdir(parents=True, exist_ok=True)
@@ -61,9 +70,16 @@ def run(
         sources_key = _sources_key(config, tables, prints)
         found = _finished(workspace, sources_key, moment)
         if found is not None:
+            _drop_shards(workspace)
             return EventLog.load(found, deep=False)
-        read = _read(config, tables, folder, moment, progress, erased)
+        earlier = to_be_left_out(len(tables), erased)
+        if engine is None:
+            scanned = scan(config, tables, folder, moment, progress, earlier)
+        else:
+            scanned = engine(config, tables, prints, folder, moment, progress, earlier)
+        read = _read(config, tables, scanned, progress)
         if read.report.faults:
+            _drop_shards(workspace)
             raise DataError("\n".join(read.report.faults))
         dropped = [read.scan.erased.hexdigest()] if any(source.erased for source in read.scan.sources) else []
         key = key_of(sources_key, read.scan.future_from, *dropped)
@@ -71,7 +87,13 @@ def run(
             _write(writer, config, read, folder, progress)
             _write_watermark(writer, config, read.scan, prints)
             writer.figures.update(sources_key=sources_key)
+    _drop_shards(workspace)
     return EventLog.load(workspace.eventlogs / key, deep=False)
+
+
+def _drop_shards(workspace: Workspace) -> None:
+    """Remove what an engine kept, of this reading or of one that was killed."""
+    shutil.rmtree(workspace.eventlogs / SHARDS, ignore_errors=True)
 
 
 def check(config: EventLogConfig, progress: Progress = SILENT, *, now: datetime | None = None) -> CheckReport:
@@ -82,7 +104,8 @@ def check(config: EventLogConfig, progress: Progress = SILENT, *, now: datetime 
     moment = micros((now or datetime.now(UTC)).timestamp())
     with tempfile.TemporaryDirectory(prefix="kinfolk-") as name, storage_errors(name):
         folder = Path(name)
-        read = _read(config, open_tables(config, folder, progress), folder, moment, progress)
+        tables = open_tables(config, folder, progress)
+        read = _read(config, tables, scan(config, tables, folder, moment, progress), progress)
         if not read.report.kept:
             return read.report
         with progress.task("Comparing rows", 2 * read.report.kept) as advance:
@@ -101,15 +124,7 @@ def _sorted(
         yield batch
 
 
-def _read(
-    config: EventLogConfig,
-    tables: tuple[Table, ...],
-    folder: Path,
-    now: int,
-    progress: Progress,
-    erased: Erased | None = None,
-) -> _Read:
-    found = scan(config, tables, folder, now, progress, to_be_left_out(len(tables), erased))
+def _read(config: EventLogConfig, tables: tuple[Table, ...], found: Scan, progress: Progress) -> _Read:
     refuse_moved(tables)
     with progress.task("Counting customers and values", None):
         counted = tally(config, found.blocks)
@@ -186,9 +201,8 @@ def _finished(workspace: Workspace, sources_key: str, now: int) -> Path | None:
             figures = read_manifest(folder).figures
         except ArtifactError:
             continue
-        future = figures.get("future_from")
-        same_future = figures.get("last_micros", 0) <= now and (future is None or now < future)
-        if figures.get("sources_key") == sources_key and same_future and is_complete(folder, KIND, VERSION):
+        fits = figures.get("sources_key") == sources_key and same_future(figures, now)
+        if fits and is_complete(folder, KIND, VERSION):
             return folder
     return None
 
@@ -196,7 +210,7 @@ def _finished(workspace: Workspace, sources_key: str, now: int) -> Path | None:
 @contextmanager
 def spool_folder(eventlogs: Path) -> Iterator[Path]:
     """A folder for what is needed on the way; what a killed run left is swept first."""
-    folder = eventlogs / ".spool"
+    folder = eventlogs / SPOOL
     with storage_errors(folder):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

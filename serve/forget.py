@@ -17,6 +17,7 @@ from configs.errors import ConflictError, InputError
 from configs.progress import SILENT, Progress
 from embed.artifact import Embeddings
 from eventlog.erase import Values, blank_model, erase_logs, models_to_blank
+from eventlog.run import SHARDS, SPOOL
 from eventlog.sequences import EventLog
 from serve.audiences import writing
 from serve.catalogues import open_catalogue
@@ -190,7 +191,7 @@ def _leftovers(rewrite: Rewrite, workspace: Workspace) -> list[Taken]:
     folders = (workspace.eventlogs, workspace.models, workspace.snapshots, workspace.audiences)
     hidden = [path for folder in folders for path in folder.glob(".*")]
     hidden += [path for folder in (workspace.saved, workspace.nights) for path in folder.rglob(".*")]
-    places += [path for path in hidden if path.name == ".spool" or path.suffix in LEFT or ".part." in path.name]
+    places += [path for path in hidden if path.name in (SPOOL, SHARDS) or path.suffix in LEFT or ".part." in path.name]
     for place in places:
         rewrite.remove(place)
     return [Taken("leftovers of killed runs", {"files and folders": len(places)})] if places else []

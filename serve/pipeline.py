@@ -16,19 +16,20 @@ import cluster.artifact
 import cluster.run
 import embed.artifact
 import embed.lately
+import embed.ray_engine
 import embed.run
+import eventlog.ray_engine
 import eventlog.run
 import index.artifact
 import index.run
+import train.ray_engine
 import train.run
 from cluster.artifact import Segments
 from configs.errors import ArtifactError, KinfolkError
 from configs.progress import SILENT, Progress
 from embed.artifact import Embeddings
-from embed.ray_engine import over_ray
 from eventlog.artifact import BEHAVIOUR_KIND, BEHAVIOUR_VERSION
 from eventlog.behaviour import Behaviour, behaviour, load_behaviour, write_behaviour
-from eventlog.earlier import Erased
 from eventlog.sequences import EventLog
 from index.artifact import load_index
 from index.search import SearchIndex
@@ -77,7 +78,7 @@ def run_line(
     with workspace.lock(), open_catalogue(workspace) as catalogue:
         catalogue.interrupt_runs()
         with recorded(catalogue, recipe) as noted:
-            line = _Line(recipe, workspace, progress, Erasures(catalogue).mask, engine)
+            line = _Line(recipe, workspace, progress, Erasures(catalogue), engine)
             log, model, key, before = line.made()
             parents = {"eventlog": log.key, "model": model.key} | ({"snapshot": before} if before else {})
             with line.timed("publish"), progress.task("Publishing", total=None):
@@ -123,10 +124,10 @@ class _Line:
     """One run over a workspace whose lock is held."""
 
     def __init__(
-        self, recipe: Recipe, workspace: Workspace, progress: Progress, erased: Erased, engine: Engine
+        self, recipe: Recipe, workspace: Workspace, progress: Progress, erasures: Erasures, engine: Engine
     ) -> None:
         self.recipe, self.workspace, self.progress = recipe, workspace, progress
-        self.erased, self.engine = erased, engine
+        self.erasures, self.engine = erasures, engine
         self.seconds: dict[str, float] = {}
 
     @contextmanager
@@ -139,15 +140,25 @@ class _Line:
     def made(self) -> tuple[EventLog, Model, str, str | None]:
         """Make what is not there yet, up to the parts of the snapshot; returns the keys of that and the one before."""
         with self.timed("prepare"):
-            log = eventlog.run.run(self.recipe.eventlog, self.workspace, self.progress, erased=self.erased)
+            log = self.log()
         with self.timed("train"):
-            model = train.run.run(self.recipe.train, log, self.workspace, self.progress, served_model(self.workspace))
+            trainer, served = trainer_of(self.engine), served_model(self.workspace)
+            model = train.run.run(self.recipe.train, log, self.workspace, self.progress, served, trainer)
         before = self.before(log, model)
         key = snapshot_key(self.recipe, log, model, before)
         if not stands(self.workspace.snapshots / f"s-{key}", "snapshot", SNAPSHOT_VERSION, key):
             self.parts(log, model, before, self.workspace.staging / key)
             sweep_hidden(self.workspace.staging / key)
         return log, model, key, before
+
+    def log(self) -> EventLog:
+        """The prepared log."""
+        config = self.recipe.eventlog
+        if self.engine == "local":
+            return eventlog.run.run(config, self.workspace, self.progress, erased=self.erasures.mask)
+        erased = self.erasures.now()
+        reader = eventlog.ray_engine.over_ray(erased.key)
+        return eventlog.run.run(config, self.workspace, self.progress, erased=erased, engine=reader)
 
     def before(self, log: EventLog, model: Model) -> str | None:
         """The key of the snapshot that this one goes on from: the served one, or what that went on from where it is
@@ -164,8 +175,9 @@ class _Line:
         old = None if before is None else self.workspace.snapshots / f"s-{before}"
         with self.timed("embed"):
             place = folder / "embeddings"
-            fill = over_ray(place) if self.engine == "ray" else None
-            embeddings = embed.run.run(self.recipe.embed, model, log, place, self.progress, fill)
+            embeddings = embed.run.run(
+                self.recipe.embed, model, log, place, self.progress, filler_of(self.engine, place)
+            )
         with self.timed("behaviour"):
             behaviours = behaviour_of(log, folder / "behaviour", self.progress)
         with self.timed("index"):
@@ -180,6 +192,16 @@ class _Line:
                 segments_of(old),
                 embed.lately.lately(self.recipe.embed, model, log),
             )
+
+
+def trainer_of(engine: Engine) -> train.run.Engine | None:
+    """How an engine trains; None for this process."""
+    return train.ray_engine.over_ray if engine == "ray" else None
+
+
+def filler_of(engine: Engine, place: Path) -> embed.run.Fill | None:
+    """How an engine embeds everybody at a folder; None for this process."""
+    return embed.ray_engine.over_ray(place) if engine == "ray" else None
 
 
 def index_of(snapshot: Path | None) -> SearchIndex | None:

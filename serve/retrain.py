@@ -28,7 +28,17 @@ from serve.night_gates import check_accepted
 from serve.night_measure import Pair, retraining_facts
 from serve.night_report import Report
 from serve.nightly import Served, parts_at
-from serve.pipeline import ACTOR, behaviour_of, index_of, recorded, segments_of, sweep_hidden
+from serve.pipeline import (
+    ACTOR,
+    Engine,
+    behaviour_of,
+    filler_of,
+    index_of,
+    recorded,
+    segments_of,
+    sweep_hidden,
+    trainer_of,
+)
 from serve.recipe import Recipe
 from serve.watch import Watch
 from serve.webhook_config import secret_of
@@ -44,9 +54,11 @@ def run_retraining(
     *,
     actor: str = ACTOR,
     accept: Collection[str] = (),
+    engine: Engine = "local",
 ) -> Report:
     """Train the recipe's model on the served events, turn its space on to the served one, and publish what follows.
 
+    `engine` trains and embeds; it changes no byte.
     Started again after a kill, it goes on where it stopped. Where a model of these settings and events is served
     already, nothing is done. Raises what `serve.nightly.run_night` does.
     """
@@ -62,10 +74,10 @@ def run_retraining(
             with around.watch("prepare"):
                 log = plain(served.log, workspace, progress)
             with around.watch("train"):
-                model = train.run.run(recipe.train, log, workspace, progress, served.model)
+                model = train.run.run(recipe.train, log, workspace, progress, served.model, trainer_of(engine))
             if model.key == served.model.key:
                 return _nothing_new(served, around.watch)
-            name = _made(around, served, log, model)
+            name = _made(around, served, log, model, engine)
             report = judged(Made(name, served.name, noted.run), around, accept)
             noted.notes = {"eventlog_key": log.key, "model_key": model.key, "snapshot": name}
             noted.notes["figures"] = {"status": report.status, "seconds": dict(report.timings)}
@@ -92,13 +104,13 @@ def _nothing_new(served: Served, watch: Stopwatch) -> Report:
     return Report("retrain", "nothing_new", day, reason, None, served.name, model, model, timings=watch.told())
 
 
-def _made(around: Setting, served: Served, log: EventLog, model: Model) -> str:
+def _made(around: Setting, served: Served, log: EventLog, model: Model, engine: Engine) -> str:
     """Make the snapshot of the new model, or find it; returns its name. It is not served yet."""
     recipe, workspace = around.recipe, around.workspace
     key = retraining_key(recipe, log, model, served)
     if not stands(workspace.snapshots / f"s-{key}", "snapshot", SNAPSHOT_VERSION, key):
         staged = workspace.staging / key
-        _parts(around, served, log, model, staged)
+        _parts(around, served, log, model, staged, engine)
         with around.watch("measure"):
             facts = load_facts(served.folder)
             pair = Pair(served.parts, parts_at(staged, log))
@@ -115,10 +127,11 @@ def _made(around: Setting, served: Served, log: EventLog, model: Model) -> str:
         )
 
 
-def _parts(around: Setting, served: Served, log: EventLog, model: Model, folder: Path) -> None:
+def _parts(around: Setting, served: Served, log: EventLog, model: Model, folder: Path, engine: Engine) -> None:
     recipe, watch, progress, old = around.recipe, around.watch, around.progress, served.folder
     with watch("embed"):
-        vectors = embed.run.run(recipe.embed, model, log, folder / "embeddings", progress)
+        place = folder / "embeddings"
+        vectors = embed.run.run(recipe.embed, model, log, place, progress, filler_of(engine, place))
     with watch("behaviour"):
         described = behaviour_of(log, folder / "behaviour", progress)
     with watch("index"):

@@ -24,7 +24,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from configs.errors import ArtifactError
-from store.artifact import write_atomic
+from store.artifact import key_of, write_atomic
 from store.catalogue import Catalogue
 from store.rewrite import finish, read_journal
 from store.tables import AudienceRow, ErasureRow, ErasureSaltRow, ObjectionRow
@@ -84,6 +84,27 @@ class Named:
         return re.compile(rf"(?<![0-9A-Za-z])(?:{'|'.join(map(re.escape, self.telling))})(?![0-9A-Za-z])")
 
 
+@dataclass(frozen=True)
+class ErasedNow:
+    """Who was erased, as the register stood at one moment; may be sent to another process."""
+
+    salt: bytes
+    known: frozenset[str]
+
+    @property
+    def key(self) -> str:
+        """Tells one state of the register from another."""
+        return key_of(fingerprint(self.salt), sorted(self.known)) if self.known else ""
+
+    def __call__(self, ids: pl.Series) -> Mask:
+        """bool [len(ids)]: which of some ids (Int64 or String) were erased and must not come back."""
+        different = ids.unique().drop_nulls().to_list() if self.known else []
+        erased = [id for id in different if _hash(self.salt, str(id)) in self.known]
+        if not erased:
+            return np.zeros(len(ids), dtype=bool)
+        return ids.is_in(pl.Series(erased, dtype=ids.dtype).implode()).fill_null(False).to_numpy()
+
+
 class Erasures:
     """The register of one catalogue. Methods are safe to call from several threads and processes."""
 
@@ -124,13 +145,13 @@ class Erasures:
 
     def mask(self, ids: pl.Series) -> Mask:
         """bool [len(ids)]: which of some ids (Int64 or String) were erased and must not come back."""
-        out, known = np.zeros(len(ids), dtype=bool), self._lately_known()
-        if not known or not len(ids):
-            return out
-        salt = self.salt()
-        different = ids.unique().drop_nulls()
-        erased = [id for id in different.to_list() if _hash(salt, str(id)) in known]
-        return ids.is_in(pl.Series(erased, dtype=ids.dtype).implode()).fill_null(False).to_numpy() if erased else out
+        known = self._lately_known()
+        return ErasedNow(self.salt(), known)(ids) if known and len(ids) else np.zeros(len(ids), dtype=bool)
+
+    def now(self) -> "ErasedNow":
+        """The register as it stands, for those who cannot read the catalogue, as on another machine."""
+        known = self.known()
+        return ErasedNow(self.salt() if known else b"", known)
 
     def hold(self, ids: Sequence[int | str]) -> list[bool]:
         """Which of some ids in a list of the user's are of erased customers; "007" is 7 as well as itself there."""

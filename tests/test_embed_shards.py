@@ -14,6 +14,7 @@ from embed.artifact import Draft, Embeddings
 from embed.config import EmbedConfig
 from embed.shards import STATES, VECTORS, Shards, assemble, make, missing
 from eventlog.sequences import EventLog
+from store.shared import attempts
 from train.artifact import Model
 
 SIZE = 32
@@ -72,7 +73,7 @@ def test_only_what_is_missing_or_damaged_is_made_again(made: tuple[EventLog, Mod
     for shard in left:
         make(EmbedConfig(), model, log, shards, shard)
     assert files(put_together(log, model, shards, tmp_path / "embeddings").folder) == files(local)
-    assert shards.attempts() == len(shards.every) + 2
+    assert attempts(shards.folder) == len(shards.every) + 2
 
 
 def test_a_worker_given_up_for_lost_changes_nothing(made: tuple[EventLog, Model, Path], tmp_path: Path) -> None:

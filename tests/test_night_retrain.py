@@ -1,10 +1,12 @@
 """Retraining: the same events, a new model, told apart from what customers did; and nights going on from it."""
 
 import json
+from pathlib import Path
 
 import pytest
 from conftest import kinfolk
 from night_world import FIRST_DAYS, NightWorld, content, day
+from ray_in_turn import in_turn
 
 from configs.errors import InputError
 from eventlog.sequences import EventLog
@@ -69,3 +71,19 @@ def test_a_secret_that_is_missing_is_told_before_any_work(night: NightWorld, mon
     with pytest.raises(InputError, match="KINFOLK_WEBHOOK_SECRET is not set"):
         run_night(recipe, night.workspace, night.arrive(FIRST_DAYS))
     assert content(night.root) == before, "nothing was done"
+
+
+@pytest.mark.slow
+def test_a_retraining_over_a_cluster_has_the_bytes_of_one_machine(
+    night: NightWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = night.recipe_file.read_text(encoding="utf-8").replace("train:", "train:\n  seed: 1", 1)
+    night.recipe_file.write_text(text, encoding="utf-8")
+    other = night.copy(tmp_path / "other")
+    report = run_retraining(night.recipe, night.workspace)
+    done = in_turn(monkeypatch)
+    assert run_retraining(other.recipe, other.workspace, engine="ray").snapshot == report.snapshot
+    assert done == ["Trainer", "Embedder"]
+    assert other.workspace.manifest() == night.workspace.manifest()
+    model = Path("models", night.workspace.manifest().parents["model"], "manifest.json")
+    assert (other.root / model).read_bytes() == (night.root / model).read_bytes()

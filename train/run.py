@@ -4,7 +4,9 @@ import logging
 import os
 import shutil
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from store.artifact import is_complete, key_of, read_manifest, stands
 from store.threads import set_threads
 from store.workspace import Workspace
 from train.artifact import KIND, VERSION, Model, new_encoder, write_model
+from train.begun import begun, claim
 from train.config import TrainConfig
 from train.encode import length_buckets, states, torch_threads
 from train.encoder import Encoder, Parts
@@ -40,17 +43,52 @@ def model_key(config: TrainConfig, log: EventLog) -> str:
     return key_of(KIND, VERSION, ALGORITHM, config.model_dump(mode="json", exclude={"accelerator", "threads"}), log.key)
 
 
+@dataclass(frozen=True)
+class Order:
+    """A model that is to be trained."""
+
+    config: TrainConfig
+    log: EventLog
+    models: Path
+    """Folder of all models."""
+    settings: str
+    """`model_key` of settings and log."""
+    onto: Model | None
+    """On to whose space the new one is turned."""
+
+    @property
+    def key(self) -> str:
+        """Key of everything that the model depends on."""
+        return key_of(self.settings, "onto", self.onto.key) if self.onto else self.settings
+
+    @property
+    def scratch(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.models / f".{self.key}.training"
+
+    @property
+    def place(self) -> Path:
+        """Folder of the finished model."""
+        return self.models / self.key
+
+
+Engine = Callable[[Order, Progress], None]
+"""Makes an order's model stand at its place."""
+
+
 def run(
     config: TrainConfig,
     log: EventLog,
     workspace: Workspace,
     progress: Progress = SILENT,
     previous: Model | None = None,
+    engine: Engine | None = None,
 ) -> Model:
     """Train an encoder on a log, or return a finished one of the same settings and log.
 
-    The new space is turned on to that of a `previous` model, where there is one of the same fields and width. Raises
-    DataError where the log has too few customers or fields to learn from.
+    The new space is turned on to that of a `previous` model, where there is one of the same fields and width. `engine`
+    trains it elsewhere, to the same bytes. Raises DataError where the log has too few customers or fields to learn
+    from.
     """
     settings = model_key(config, log)
     found = finished(workspace, settings)
@@ -59,12 +97,26 @@ def run(
     if log.n_customers < FEWEST_CUSTOMERS:
         raise DataError(f"the log has {log.n_customers} customers; training needs at least {FEWEST_CUSTOMERS}")
     onto = previous if previous is not None and comparable(previous, log, Parts.of(config.width)) else None
-    key = key_of(settings, "onto", onto.key) if onto else settings
+    order = Order(config, log, workspace.models, settings, onto)
+    (engine or _here)(order, progress)
+    for left in begun(order.scratch):
+        shutil.rmtree(left, ignore_errors=True)
+    return Model.load(order.place)
+
+
+def _here(order: Order, progress: Progress) -> None:
+    """Train in this process."""
+    claim(order.scratch, order.scratch)
+    make(order, order.scratch, order.place, progress)
+
+
+def make(order: Order, scratch: Path, place: Path, progress: Progress) -> None:
+    """Train a model, from the checkpoints in `scratch` on where there are any, and write it at `place`."""
+    config, log, onto = order.config, order.log, order.onto
     set_threads()
     rng = np.random.default_rng([config.seed, 11])
     sample = np.sort(rng.permutation(log.n_customers)[: config.head_customers])
     encoder = initial_encoder(config, log, sample, progress)
-    scratch = workspace.models / f".{key}.training"
     history = train_body(config, log, encoder, scratch, progress)
     with torch_threads(config.threads):
         explained = fit_whole_head(config, log, encoder, sample, progress)
@@ -72,9 +124,7 @@ def run(
         if onto is not None:
             with progress.task("Turning on to the previous space", total=None):
                 figures |= turn_onto(encoder, onto, log, sample)
-    model = write_model(workspace.models / key, key, settings, encoder, config, log, history, figures)
-    shutil.rmtree(scratch, ignore_errors=True)
-    return model
+    write_model(place, order.key, order.settings, encoder, config, log, history, figures)
 
 
 def finished(workspace: Workspace, settings: str) -> Path | None:
@@ -219,7 +269,7 @@ def train_body(
 def _trainer_settings(config: TrainConfig, scratch: Path) -> dict[str, Any]:
     from pytorch_lightning.loggers import TensorBoardLogger
 
-    logs, name = scratch.parent / "logs", scratch.name.strip(".").removesuffix(".training")
+    logs, name = scratch.parent / "logs", scratch.name.strip(".").partition(".")[0]
     gpu = torch.cuda.is_available() and config.accelerator in ("auto", "gpu", "cuda")
     return {
         "accelerator": config.accelerator,

@@ -2,12 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from serve.commands.shared import (
     WORKSPACE,
+    EngineOption,
     JsonOption,
     RecipeArgument,
     SnapshotOption,
@@ -40,10 +41,7 @@ def run(
         ),
     ] = None,
     workspace: WorkspaceOption = WORKSPACE,
-    engine: Annotated[
-        Literal["local", "ray"],
-        typer.Option(help="Where everybody is embedded: on this machine, or over the Ray cluster of RAY_ADDRESS."),
-    ] = "local",
+    engine: EngineOption = "local",
     json: JsonOption = False,
 ) -> None:
     """Run the whole line: check, prepare, train, embed, index, segment, publish. Started again, it resumes."""

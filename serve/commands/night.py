@@ -9,6 +9,7 @@ import typer
 from configs.errors import InputError
 from serve.commands.shared import (
     WORKSPACE,
+    EngineOption,
     JsonOption,
     RecipeArgument,
     WorkspaceOption,
@@ -110,6 +111,7 @@ def retrain(
     recipe: RecipeArgument,
     accept: AcceptOption = None,
     workspace: WorkspaceOption = WORKSPACE,
+    engine: EngineOption = "local",
     json: JsonOption = False,
 ) -> None:
     """Train anew on the served events, keep the identities of segments, and publish what passes every gate.
@@ -124,7 +126,7 @@ def retrain(
 
     _log_to_stderr()
     with console_progress() as progress:
-        report = run_retraining(loaded, opened, progress, accept=accept or ())
+        report = run_retraining(loaded, opened, progress, accept=accept or (), engine=engine)
     if json:
         print_json(report.to_json())
     else:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -32,6 +32,10 @@ RecipeArgument = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML rec
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 SnapshotOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="Name of a snapshot; the one being served if left out.")
+]
+EngineOption = Annotated[
+    Literal["local", "ray"],
+    typer.Option(help="Where most of the work is done: on this machine, or over the Ray cluster of RAY_ADDRESS."),
 ]
 WORKSPACE = Path("workspace")
 NUMBER = re.compile(r"[-+]?[\d,.]*\d%?|")

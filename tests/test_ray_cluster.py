@@ -1,41 +1,43 @@
-"""Embedding over a real Ray cluster of several node processes on this machine, one of which is killed in the middle."""
+"""The line over a real Ray cluster of node processes on this machine, some of which are killed in the middle."""
 
-import contextlib
 import os
-import signal
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-import psutil
 import pytest
-import ray
+from conftest import Bank
 from histories import events, prepared, tiny
 from ray.cluster_utils import Cluster
+from ray_nodes import fill_up, losing_a_node, nodes, shards_at_work, training_at_work
 
 import embed.run
+import eventlog.ray_engine
+import eventlog.run
+import eventlog.scan
+import eventlog.shards
 import train.run
 from configs.errors import InputError
 from embed.config import EmbedConfig
 from embed.ray_engine import Repeats, over_ray
-from embed.shards import ATTEMPTS, Shards, make
+from embed.shards import Shards, make
+from eventlog.config import EventLogConfig
 from eventlog.sequences import EventLog
-from store.ray_cluster import OBJECTS, ray_cluster
+from serve.pipeline import run_line
+from serve.recipe import load_recipe
+from store.ray_cluster import ray_cluster
 from store.threads import set_threads
+from store.workspace import Workspace
 from train.artifact import Model
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.slow,
+    pytest.mark.xdist_group("ray"),  # one cluster for all
     # Ray leaves its sockets and log files to the end of the process
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-ROOT = Path(__file__).parents[1]
-SOON = {"health_check_initial_delay_ms": 2000, "health_check_period_ms": 1000, "health_check_failure_threshold": 5}
-"""After how long a silent node is given up for lost; as Ray comes, it is half a minute."""
 
 
 @pytest.fixture(scope="module")
@@ -48,55 +50,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[EventLog, Model]:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """Three nodes of one core each, that import this very code."""
-    node = {"num_cpus": 1, "object_store_memory": OBJECTS}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("PYTHONPATH", str(ROOT))
-        patch.chdir(ROOT)
-        head = node | {"include_dashboard": False, "_system_config": SOON}
-        running = Cluster(initialize_head=True, head_node_args=head)
-        try:
-            for _ in range(2):
-                running.add_node(**node)
-            patch.setenv("RAY_ADDRESS", running.address)
-            yield running
-        finally:
-            ray.shutdown()
-            running.shutdown()
+def shared_cluster() -> Iterator[Cluster]:
+    with nodes() as running:
+        yield running
 
 
-class Killer(threading.Thread):
-    """Kills one node, its raylet and all workers at once, while one of them makes a shard."""
-
-    def __init__(self, raylet: int, shards: Path) -> None:
-        super().__init__(daemon=True)
-        self.raylet, self.shards = raylet, shards
-        self.lost: list[str] = []
-
-    def run(self) -> None:
-        """Wait until two shards are finished and a worker of the node is at one."""
-        until = time.monotonic() + 120
-        while time.monotonic() < until and not self.lost:
-            family = [*psutil.Process(self.raylet).children(recursive=True), psutil.Process(self.raylet)]
-            pids = {process.pid for process in family}
-            if self._at_work(pids) and len(list(self.shards.glob("0*"))) >= 2:
-                self._signal(family, signal.SIGSTOP)  # so that none is finished between the look and the kill
-                self.lost = self._at_work(pids)
-                self._signal(family, signal.SIGKILL if self.lost else signal.SIGCONT)
-            time.sleep(0.002)
-
-    def _signal(self, family: list[psutil.Process], number: int) -> None:
-        for process in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
-
-    def _at_work(self, family: set[int]) -> list[str]:
-        folder = self.shards / ATTEMPTS
-        found = [] if not folder.is_dir() else list(folder.iterdir())
-        ours = [path.name.partition("-")[0] for path in found if int(path.read_text() or 0) in family]
-        return [name for name in ours if not (self.shards / name).exists()]
+@pytest.fixture
+def cluster(shared_cluster: Cluster) -> Cluster:
+    """Nodes that all stand."""
+    fill_up(shared_cluster)
+    return shared_cluster
 
 
 def test_a_workspace_that_workers_do_not_see_is_told(
@@ -129,16 +92,53 @@ def test_a_node_killed_in_the_middle_costs_its_shard_alone(
     log, model = made
     monkeypatch.setattr(embed.run, "BLOCK", 300)
     local = embed.run.run(EmbedConfig(), model, log, tmp_path / "local")
-    raylet = next(iter(cluster.worker_nodes)).all_processes["raylet"][0].process.pid
-    killer, told = Killer(raylet, tmp_path / ".ray.shards"), list[Repeats]()
-    killer.start()
-    found = embed.run.run(EmbedConfig(), model, log, tmp_path / "ray", fill=over_ray(tmp_path / "ray", told.append))
-    killer.join()
+    told = list[Repeats]()
+    with losing_a_node(cluster, shards_at_work(tmp_path / ".ray.shards")) as killer:
+        found = embed.run.run(EmbedConfig(), model, log, tmp_path / "ray", fill=over_ray(tmp_path / "ray", told.append))
     assert len(killer.lost) == 1
     assert told == [Repeats(found=0, made=20, repeated=1)]
     for name in (*local.manifest.files, "manifest.json"):
         assert (found.folder / name).read_bytes() == (local.folder / name).read_bytes(), name
     assert sorted(path.name for path in tmp_path.iterdir()) == ["local", "ray"]
+
+
+def test_a_node_killed_while_preparing_costs_its_shard_alone(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eventlog.scan, "BLOCK_ROWS", 256)  # many small blocks take a worker long
+    monkeypatch.setattr(eventlog.shards, "BYTES", 1)
+    frame = events(2000)
+    for number, some in enumerate(frame.iter_slices(len(frame) // 12 + 1)):
+        some.write_parquet(tmp_path / f"events-{number:02d}.parquet")
+    fields = {"categorical": ["kind", "noise"], "numeric": ["amount"]}
+    source = {"name": "shop", "path": str(tmp_path / "events-*.parquet"), **fields}
+    config, now = EventLogConfig.model_validate({"sources": [source]}), datetime(2025, 3, 1, tzinfo=UTC)
+    local = eventlog.run.run(config, Workspace.create(tmp_path / "local"), now=now)
+    workspace, told = Workspace.create(tmp_path / "ray"), list[eventlog.ray_engine.Repeats]()
+    with losing_a_node(cluster, shards_at_work(workspace.eventlogs / eventlog.run.SHARDS)) as killer:
+        engine = eventlog.ray_engine.over_ray("", told.append)
+        found = eventlog.run.run(config, workspace, now=now, engine=engine)
+    assert len(killer.lost) == 1
+    assert told == [eventlog.ray_engine.Repeats(found=0, made=12, repeated=1)]
+    assert local.manifest.counts["quarantined"] > 0
+    for name in (*local.manifest.files, "manifest.json"):
+        assert (found.folder / name).read_bytes() == (local.folder / name).read_bytes(), name
+    assert [path.name for path in workspace.eventlogs.iterdir()] == [found.key]
+
+
+def test_a_line_that_loses_a_node_while_training_has_the_bytes_of_one_machine(
+    small_workspace: Bank, cluster: Cluster, tmp_path: Path
+) -> None:
+    workspace, local = Workspace.create(tmp_path / "workspace"), small_workspace.workspace
+    with losing_a_node(cluster, training_at_work(workspace.models)) as killer:
+        line = run_line(load_recipe(small_workspace.recipe), workspace, engine="ray")
+    assert killer.lost == ["training"]
+    assert line.manifest == local.manifest()
+    for folder in (line.log.folder, line.model.folder):
+        before = local.root / folder.relative_to(workspace.root)
+        assert (folder / "manifest.json").read_bytes() == (before / "manifest.json").read_bytes()
+    for folder in (workspace.models, workspace.eventlogs, workspace.staging):
+        assert [path.name for path in folder.glob(".*")] == []
 
 
 def test_no_cluster_at_the_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
