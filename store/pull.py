@@ -62,7 +62,8 @@ class Pull:
         wanted = list(self.names)
         for name in wanted:
             if not self.head.below(name):
-                raise NotFoundError(f"{self.objects.url}: there is no {name}")
+                there = ", ".join(one.partition("/")[2] for one in self.head.artifacts("snapshots")) or "none"
+                raise NotFoundError(f"{self.objects.url}: no snapshot {name.partition('/')[2]!r}; there are: {there}")
         if self.need == "everything":
             wanted += self.head.artifacts(*FOLDERS)
         elif self.need == "kept":

@@ -42,11 +42,6 @@ class Changes:
     moved: bool = False
     """Whether another snapshot is served here than then."""
 
-    @property
-    def erases(self) -> bool:
-        """Whether there is an erasure among them."""
-        return any(path.startswith("erasures/") and told is not None for path, told in self.files.items())
-
 
 class RemoteWorkspace:
     """A workspace in an object store and its mirror on this machine. Its methods may be called from several threads."""
@@ -60,6 +55,10 @@ class RemoteWorkspace:
         """What the mirror began from: the head of the last pull or push."""
         self._served_here: str | None = None
         """What was served here then."""
+        self._behind = False
+        """Whether what others wrote since was merged there and is not here yet."""
+        self._lease: Lease | None = None
+        """That of the writer who is at work here."""
         self._turn = threading.RLock()
 
     def lease(self, lasts: float = LASTS_S) -> AbstractContextManager[Lease]:
@@ -96,7 +95,7 @@ class RemoteWorkspace:
                 if attempt + 1 == TRIES or self.head().tag == head.tag:
                     raise
                 continue
-            self.base, self._served_here = head, self._pointer()
+            self.base, self._served_here, self._behind = head, self._pointer(), False
             return head.snapshot
         raise AssertionError("unreachable")
 
@@ -112,11 +111,11 @@ class RemoteWorkspace:
 
     def poll(self, need: Need = "line") -> bool:
         """Pull where `current` has moved since the last pull or push, and tell whether it had: for a service."""
-        before = self.base.tag
-        if self.objects.tag(CURRENT) == before:
+        before = self.base.tag, self._behind
+        if self.objects.tag(CURRENT) == self.base.tag and not self._behind:
             return False
         self.refresh(need=need, must_exist=False)
-        return self.base.tag != before
+        return (self.base.tag, self._behind) != before
 
     @contextmanager
     def writing(
@@ -131,7 +130,11 @@ class RemoteWorkspace:
             with self.mirror.pulling():  # a reader holds the mirror for as long as it pulls
                 stack.enter_context(self.mirror.held())
             self.pull(*names, need=need, progress=progress, must_exist=must_exist)
-            yield from self._worked(lease, progress)
+            self._lease = lease
+            try:
+                yield from self._worked(lease, progress)
+            finally:
+                self._lease = None
 
     def _worked(self, lease: Lease, progress: Progress) -> Iterator[Lease]:
         try:
@@ -144,6 +147,13 @@ class RemoteWorkspace:
             raise
         if self.push(lease, progress):
             self.collect(lease)
+
+    def push_now(self, progress: Progress = SILENT) -> None:
+        """Push in the middle of `writing`, and remove what is named no more: for who has to look at the store then."""
+        if self._lease is None:
+            raise RuntimeError("only a writer pushes")
+        if self.push(self._lease, progress):
+            self.collect(self._lease)
 
     def push(self, lease: Lease, progress: Progress = SILENT) -> bool:
         """Make what is here the state of the store: its files first, then `current` in one step; False where nothing
@@ -226,6 +236,7 @@ class RemoteWorkspace:
                 lease.check()
             tag = self.objects.write_if(CURRENT, wanted.to_json(), head.tag)
             if tag is not None:
+                self._behind = self._behind or head.tag != self.base.tag
                 self.base, self._served_here = wanted.tagged(tag), self._pointer()
                 return
             head = self.head()
@@ -236,10 +247,11 @@ class RemoteWorkspace:
         if head.tag != base.tag:
             theirs = [p for p in mine if not same(head.files.get(p), base.files.get(p))]
             both = [p for p in theirs if not same(head.files.get(p), mine[p])]
-            erased = changes.erases or any(p.startswith("erasures/") for p in head.files if p not in base.files)
+            # an erasure goes with nothing that it has not seen, and nothing with one that it has not seen
+            erased = any(p.startswith("erasures/") and p not in base.files for p in (*mine, *head.files))
             if both or erased or (lease is not None and head.writer != base.writer):
                 raise BusyError(
-                    f"{self.url}: another job has published since this one began; start the same command again"
+                    f"{self.url}: another job has published since this one began; start the same again"
                 )
         files = {p: told for p, told in (head.files | dict(mine)).items() if told is not None}
         snapshot, trail = (self._pointer(), self._trail(head)) if changes.moved else (head.snapshot, head.trail)

@@ -279,6 +279,6 @@ def test_places_that_cannot_be_are_told(tmp_path: Path, bucket: str, monkeypatch
     with pytest.raises(NotFoundError, match="not a kinfolk workspace"), opened(str(tmp_path / "none")):
         pass
     for write in (True, False):
-        with pytest.raises(NotFoundError, match=f"{bucket}-none: there is no such bucket"):
-            with opened(f"{bucket}-none/x", write=write, cache=tmp_path):
-                pass
+        none = opened(f"{bucket}-none/x", write=write, cache=tmp_path)
+        with pytest.raises(NotFoundError, match=f"{bucket}-none: there is no such bucket"), none:
+            pass

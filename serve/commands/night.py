@@ -71,7 +71,7 @@ def nightly(
 
     days = _days(as_of, first, last)
     check_accepted(accept or ())
-    loaded, opened = load_recipe(recipe), open_workspace(workspace)
+    loaded, opened = load_recipe(recipe), open_workspace(workspace, need="everything", write="yes")
     from serve.nightly import run_night  # after the recipe's faults are told: this loads torch
 
     reports = []
@@ -117,7 +117,7 @@ def retrain(
     from serve.console_progress import console_progress
     from serve.recipe import load_recipe
 
-    loaded, opened = load_recipe(recipe), open_workspace(workspace)
+    loaded, opened = load_recipe(recipe), open_workspace(workspace, need="everything", write="yes")
     from serve.retrain import run_retraining
 
     with console_progress() as progress:
@@ -137,7 +137,7 @@ def nights(
     """List nights and retrainings, newest first: what became of them, and where their page is."""
     from serve.night_files import read_reports
 
-    opened = open_workspace(workspace)
+    opened = open_workspace(workspace, need="notes")
     found = read_reports(opened, limit)
     if json:
         print_json([{"page": str(one.page), **one.body} for one in found])
@@ -167,7 +167,7 @@ def prune(
     from serve.catalogues import open_catalogue
     from serve.retention import prune as remove
 
-    opened = open_workspace(workspace)
+    opened = open_workspace(workspace, need="everything", write="yes")
     with opened.lock(), open_catalogue(opened) as catalogue:
         gone = remove(opened, catalogue, keep, "cli")
     if json:
