@@ -250,9 +250,7 @@ class RemoteWorkspace:
             # an erasure goes with nothing that it has not seen, and nothing with one that it has not seen
             erased = any(p.startswith("erasures/") and p not in base.files for p in (*mine, *head.files))
             if both or erased or (lease is not None and head.writer != base.writer):
-                raise BusyError(
-                    f"{self.url}: another job has published since this one began; start the same again"
-                )
+                raise BusyError(f"{self.url}: another job has published since this one began; start the same again")
         files = {p: told for p, told in (head.files | dict(mine)).items() if told is not None}
         snapshot, trail = (self._pointer(), self._trail(head)) if changes.moved else (head.snapshot, head.trail)
         return Head(snapshot, trail, files, lease.token if lease else head.writer)
