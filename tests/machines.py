@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import s3fs
 from typer.testing import CliRunner, Result
 
 from serve.cli import app
+from store.objects import Objects
 from store.remote import RemoteWorkspace
 
 
@@ -51,5 +51,5 @@ class Machine:
 
 def tags(url: str) -> dict[str, str]:
     """Every object below an URL with its tag."""
-    found = s3fs.S3FileSystem(skip_instance_cache=True, use_listings_cache=False).find(url, detail=True)
+    found = Objects(url)._files.find(url, detail=True)
     return {name: f"{told['ETag']} {told['LastModified']}" for name, told in found.items()}

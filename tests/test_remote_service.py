@@ -1,13 +1,19 @@
 """A service over a workspace in an object store, and erasures there (a real S3 server on this machine)."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from erasure_world import World
@@ -19,7 +25,7 @@ from object_store import running_bucket
 from configs.errors import BusyError, ConflictError
 from serve.app import create_app
 from serve.config import ServeConfig
-from serve.follower import READ_ONLY, Follower
+from serve.follower import Follower
 from store.artifact import create
 from store.catalogue import Catalogue
 from store.remote import RemoteWorkspace, opened
@@ -53,14 +59,35 @@ def other(one: Machine, tmp_path: Path) -> Machine:
 
 
 @contextmanager
-def serving(machine: Machine, catalogue: Path | None = None) -> Iterator[Any]:
-    """A client of a service on a machine; it looks into the store ten times a second."""
+def serving(machine: Machine, catalogue: Path) -> Iterator[Any]:
+    """A client of a service on a machine, with a catalogue of its own; it looks into the store ten times a second."""
     remote = machine.remote
     remote.refresh(need="served", must_exist=False)
-    where = Catalogue(catalogue or remote.local.catalogue, read_only=None if catalogue else READ_ONLY)
     config = ServeConfig(poll_seconds=0.05, key_seconds=0)
-    with TestClient(create_app(remote.local, config, where, Follower(remote, 0.1))) as client:
+    with TestClient(create_app(remote.local, config, Catalogue(catalogue), Follower(remote, 0.1))) as client:
         yield client
+
+
+@contextmanager
+def command(machine: Machine) -> Iterator[httpx.Client]:
+    """A client of `kinfolk serve` on a machine, in a process of its own."""
+    words = [sys.executable, "-m", "serve.cli", "serve", "--port", "0", "--poll", "0.1"]
+    environment = os.environ | {"KINFOLK_WORKSPACE": machine.url, "KINFOLK_MIRROR": str(machine.base)}
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment, cwd=machine.base.parent)
+    assert process.stderr is not None
+    try:
+        lines = (json.loads(line) for line in process.stderr if line.startswith("{"))
+        url = next(entry["url"] for entry in lines if entry["event"] == "listening")
+        reader = threading.Thread(target=process.stderr.read)
+        reader.start()  # its log is read on, so that it never waits for us
+        with httpx.Client(base_url=url, timeout=20) as client:
+            yield client
+    finally:
+        process.terminate()
+        ended = process.wait(20)
+        reader.join(20)
+        process.stderr.close()
+    assert ended in (0, -signal.SIGTERM)
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -81,7 +108,7 @@ def test_a_service_sees_what_other_machines_publish_and_note_and_writes_nothing(
     first = publish(one.base / "local", 0, lineage="line")
     one.pushed(one.base / "local")
     id, headers = key_of(one)
-    with serving(other) as client:
+    with command(other) as client:
         assert client.get("/v1/snapshot", headers=headers).json()["name"] == first
         _, later = key_of(one)
         until(lambda: client.get("/v1/segments", headers=later).status_code == 200)
