@@ -97,8 +97,11 @@ class Dying(Objects):
 
 def test_what_one_machine_publishes_another_one_serves(url: str, tmp_path: Path) -> None:
     name = write(url, tmp_path / "a", "one")
+    made = RemoteWorkspace(url, tmp_path / "a").local.snapshots / name / "manifest.json"
     with opened(url, cache=tmp_path / "b") as workspace:
         assert workspace.current() == name
+        # what is told of when it was published is the same everywhere
+        assert (workspace.snapshots / name / "manifest.json").stat().st_mtime_ns == made.stat().st_mtime_ns
         assert workspace.trail() == [name]
         workspace.verify_snapshot()
         assert (workspace.models / "model-one" / "data.bin").read_text() == "model one"
