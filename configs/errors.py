@@ -6,7 +6,8 @@ KinfolkError                  exit code 2, HTTP 500
 │   └── DataError             422  events that break the contract
 ├── NotFoundError             404  no such customer, segment, snapshot, audience
 ├── ConflictError             409  the workspace has moved on, or things do not fit each other
-│   └── BusyError             409  another job holds the workspace; exit code 75: trying later helps
+│   ├── BusyError             409  another job holds the workspace; exit code 75: trying later helps
+│   └── ReadOnlyError         403  nothing may be written here
 ├── ArtifactError             500  a corrupt, truncated or too new file; names the file
 └── StorageError              507  disk full, read-only or unreachable
 """
@@ -69,6 +70,13 @@ class BusyError(ConflictError):
     """Another job holds the workspace. The exit code is that of sysexits.h for a failure that passes."""
 
     exit_code = 75
+
+
+class ReadOnlyError(ConflictError):
+    """Nothing may be written here, whoever asks."""
+
+    status = 403
+    title = "Read-only"
 
 
 class ArtifactError(KinfolkError):

@@ -31,7 +31,7 @@ def cli_page() -> str:
         "Exit codes: 0 done; 2 something that you can mend, said in one sentence on stderr; 1 a fault of kinfolk "
         "(`KINFOLK_DEBUG=1` shows a traceback); 130 stopped by Ctrl-C. Tables and JSON go to stdout, progress to "
         "stderr. `KINFOLK_CATALOGUE` names a PostgreSQL URL where the catalogue is not to be the workspace's own "
-        "SQLite file.\n"
+        "SQLite file. `KINFOLK_MIRROR` names the folder in which workspaces in object stores are mirrored.\n"
     )
     parts += ["## kinfolk\n", *_options(root)]
     for name, command in _commands("kinfolk", root):

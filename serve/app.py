@@ -9,6 +9,7 @@ from serve import problems
 from serve.catalogues import open_catalogue
 from serve.config import ServeConfig
 from serve.edge import Edge
+from serve.follower import Follower
 from serve.routes import audiences, customers, health, moves, nights, objections, pictures, saved, segments
 from serve.schemas import Problem
 from serve.service import Service
@@ -21,13 +22,19 @@ Send a key as `Authorization: Bearer kf_...`. Errors are problem documents (RFC 
 it came from in the header `Kinfolk-Snapshot`."""
 
 
-def create_app(workspace: Workspace, config: ServeConfig | None = None, catalogue: Catalogue | None = None) -> FastAPI:
+def create_app(
+    workspace: Workspace,
+    config: ServeConfig | None = None,
+    catalogue: Catalogue | None = None,
+    follower: Follower | None = None,
+) -> FastAPI:
     """The application over a workspace; `app.state.service` is its Service.
 
-    Loads the published snapshot, if there is one, and watches for the next while the application runs (its lifespan).
+    Loads the published snapshot, if there is one, and watches for the next while the application runs (its lifespan),
+    in an object store too where there is a `follower`.
     Raises ArtifactError where the published snapshot or the catalogue is damaged.
     """
-    service = Service(workspace, config or ServeConfig(), catalogue or open_catalogue(workspace))
+    service = Service(workspace, config or ServeConfig(), catalogue or open_catalogue(workspace), follower)
     try:
         service.live.open()
     except BaseException:
@@ -56,7 +63,7 @@ def create_app(workspace: Workspace, config: ServeConfig | None = None, catalogu
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
-    service.live.start()
+    service.start()
     try:
         yield
     finally:

@@ -14,6 +14,8 @@ class ServeConfig(Config):
 
     poll_seconds: float = Field(default=0.5, gt=0, le=3600)
     """How often to look whether another snapshot was published."""
+    store_poll_seconds: float = Field(default=10, gt=0, le=3600)
+    """How often to ask an object store whether the workspace there has changed."""
     metrics: Literal["open", "key"] = "open"
     """Whether /metrics answers without a key. It holds counts and snapshot names, no customer ids."""
     key_seconds: float = Field(default=2.0, ge=0, le=300)

@@ -87,3 +87,13 @@ def console_progress() -> Iterator[Progress]:
     )
     with Display(*columns, console=Console(stderr=True)) as display:
         yield Bars(display)
+
+
+class LateProgress:
+    """A display for each task alone: other displays may come and go between two of them."""
+
+    @contextmanager
+    def task(self, description: str, total: float | None) -> Iterator[Advance]:
+        """Show one task."""
+        with console_progress() as progress, progress.task(description, total) as advance:
+            yield advance

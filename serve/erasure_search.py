@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -21,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from store.erasures import Named
+from store.remote import RemoteWorkspace
 from store.workspace import Workspace
 
 COLUMNS = ("customer", "customer_id")
@@ -28,6 +30,7 @@ LISTS = ("typical", "seeds", "suppress", "prototypes", "unmatched_ids")
 CHUNK = 1 << 22
 LETTERS = frozenset(string.ascii_letters + string.digits)
 ROWS = 1 << 16
+MARKS = ((b"PAR1", ".parquet"), (b"ARROW1", ".arrow"), (b"SQLite format 3", ".db"), (b"{", ".json"), (b"[", ".json"))
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,33 @@ def search(workspace: Workspace, who: Named) -> Searched:
         except (pa.ArrowInvalid, ValueError, sqlite3.DatabaseError):
             unread.append(inside)
     return Searched(files, size, tuple(found), tuple(unread))
+
+
+def search_store(remote: RemoteWorkspace, who: Named) -> Searched:
+    """Look for customers in what an object store holds of a workspace, once everything is pushed.
+
+    An object that is equal to a file of the mirror, by its SHA-256, was searched with the mirror. All others below the
+    URL are fetched and searched, whoever put them there.
+    """
+    names = remote.unaccounted()
+    with TemporaryDirectory(prefix=".searched-", dir=remote.local.root) as folder:
+        place = {}
+        for number, name in enumerate(names):
+            path = Path(folder) / str(number)
+            if remote.objects.download(name, path):
+                named = path.with_suffix(_suffix(path, name))
+                path.rename(named)
+                place[named.name] = name
+        looked = search(Workspace(Path(folder)), who)
+    found = [*(place[name] for name in looked.found), *(f"object {n}" for n in names if who.blanked(n) != n)]
+    return Searched(len(names), looked.size, tuple(found), tuple(place[name] for name in looked.unread))
+
+
+def _suffix(path: Path, name: str) -> str:
+    """How the file of an object should end, by its first bytes where its name does not tell."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    return next((suffix for mark, suffix in MARKS if head.startswith(mark)), Path(name).suffix)
 
 
 def _bytes(path: Path, needles: tuple[bytes, ...], words: bool) -> bool:

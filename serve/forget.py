@@ -23,10 +23,11 @@ from serve.audiences import writing
 from serve.catalogues import open_catalogue
 from serve.erase import Taken, erase_audiences, erase_nights, erase_saved
 from serve.erase_snapshots import check, erase_snapshots
-from serve.erasure_search import search
+from serve.erasure_search import search, search_store
 from store.artifact import MANIFEST
 from store.catalogue import Catalogue
 from store.erasures import WHOLE_NUMBER, Erasures, Named, fingerprint, go_on, objections_of, write_receipt
+from store.remote import RemoteWorkspace
 from store.rewrite import JOURNAL, Rewrite
 from store.workspace import Workspace
 
@@ -43,6 +44,10 @@ KEPT = (
     ("figures over many customers, pictures of segments handed out", "nobody can be singled out in them"),
     ("hashes of event ids and of whole seed lists", "whose they were is kept nowhere; they name no customer"),
     ("backups, logs of the service and of the scheduler", "they lie outside the workspace, with terms of their own"),
+)
+IN_STORE = (
+    ("old versions of objects", "the store's rules decide how long it keeps them, where it keeps them at all"),
+    ("mirrors on other machines", "each lets go of what is gone when it is next used; a service does at once"),
 )
 POSTGRESQL = (
     "dead rows of PostgreSQL",
@@ -83,6 +88,23 @@ def forget(
     receipt["search"] = {"files": searched.files, "bytes": searched.size, **told}
     write_receipt(workspace.root, receipt)
     return receipt
+
+
+def finish_in_store(
+    remote: RemoteWorkspace, customers: Iterable[int | str], receipt: dict[str, Any], progress: Progress = SILENT
+) -> None:
+    """Take an erasure on to the object store of a workspace, and search what is there; added to the receipt.
+
+    For a writer who has everything pulled. Raises BusyError where a service has written meanwhile, StorageError; then
+    the store is as it was, and the erasure is to be asked for again.
+    """
+    remote.push_now(progress)
+    with progress.task("Searching the object store", None):
+        found = search_store(remote, Named(frozenset(str(customer).strip() for customer in customers)))
+    told = {"found": list(found.found), "unread": list(found.unread)}
+    receipt["store"] = {"url": remote.url, "others": found.files, "bytes": found.size, **told}
+    receipt["untouched"] += [{"what": what, "why": why} for what, why in IN_STORE]
+    write_receipt(remote.local.root, receipt)
 
 
 def allow(workspace: Workspace, customers: Iterable[int | str], actor: str = ACTOR) -> int:

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from serve.follower import Follower
 from serve.live import Live
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -15,7 +16,7 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 class Metrics:
     """The counters of one service, in a registry of their own, so that two services in one process do not mix."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, follower: Follower | None = None) -> None:
         self.registry = registry = CollectorRegistry()
         labels = ("method", "route", "status")
         self.requests = Counter("kinfolk_requests", "Requests answered", labels, registry=registry)
@@ -28,6 +29,11 @@ class Metrics:
         )
         self.waiting = Gauge("kinfolk_audiences_waiting", "Audiences in computation or waiting", registry=registry)
         registry.register(SnapshotCollector(live))
+        if follower is not None:
+            failing = Gauge(
+                "kinfolk_store_failures", "Failed looks at the object store since one did", registry=registry
+            )
+            failing.set_function(lambda: follower.failures)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""

@@ -14,8 +14,10 @@ import uvicorn
 from configs.errors import ConflictError, InputError
 from serve.app import create_app
 from serve.config import ServeConfig
+from serve.follower import READ_ONLY, Follower
 from store.catalogue import Catalogue
 from store.log import configure
+from store.remote import RemoteWorkspace
 from store.workspace import Workspace
 
 log = structlog.get_logger("kinfolk.serve")
@@ -29,9 +31,11 @@ def serve(
     port: int = 8000,
     config: ServeConfig | None = None,
     catalogue: str | None = None,
+    remote: RemoteWorkspace | None = None,
 ) -> None:
     """Serve the workspace until stopped; port 0 takes a free one. `catalogue`: path or URL, the configured one if None.
 
+    Where the workspace is the mirror of a `remote` one, that is followed; without a `catalogue` it is read-only then.
     Without a published snapshot it starts all the same, answers 503 and picks up the first one. Requests in flight
     are finished on SIGTERM or Ctrl-C, within `shutdown_seconds`.
 
@@ -44,7 +48,8 @@ def serve(
     # uvicorn's own words go to the same log, without its chat
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     with listen(host, port) as listener:
-        app = create_app(opened, config, Catalogue(catalogue) if catalogue else None)
+        follower = None if remote is None else Follower(remote, config.store_poll_seconds)
+        app = create_app(opened, config, _catalogue(opened, catalogue, remote), follower)
         address, taken = listener.getsockname()[:2]
         log.info("listening", url=url(address, taken))
         if not ipaddress.ip_address(address).is_loopback:
@@ -61,6 +66,13 @@ def serve(
         with suppress(KeyboardInterrupt):
             uvicorn.Server(settings).run(sockets=[listener])
         log.info("stopped")
+
+
+def _catalogue(workspace: Workspace, where: str | None, remote: RemoteWorkspace | None) -> Catalogue | None:
+    """The catalogue to use; None: the configured one."""
+    if where is None and remote is not None:
+        return Catalogue(workspace.catalogue, read_only=READ_ONLY)
+    return Catalogue(where) if where else None
 
 
 def listen(host: str, port: int) -> socket.socket:

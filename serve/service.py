@@ -11,6 +11,7 @@ import faiss
 
 from serve.auth import Key, KeyRing
 from serve.config import ServeConfig
+from serve.follower import Follower
 from serve.lineage import Lineages
 from serve.live import Live
 from serve.metrics import Metrics
@@ -30,12 +31,15 @@ Result = TypeVar("Result")
 class Service:
     """Workspace, catalogue, the live snapshot, keys, metrics, and the few threads that compute audiences."""
 
-    def __init__(self, workspace: Workspace, config: ServeConfig, catalogue: Catalogue) -> None:
+    def __init__(
+        self, workspace: Workspace, config: ServeConfig, catalogue: Catalogue, follower: Follower | None = None
+    ) -> None:
         self.workspace = workspace
         self.config = config
         self.catalogue = catalogue
+        self.follower = follower
         self.live = Live(workspace, config.poll_seconds)
-        self.metrics = Metrics(self.live)
+        self.metrics = Metrics(self.live, follower)
         self.keys = KeyRing(self._find_key, config.key_seconds)
         self.objections = Objections(catalogue)
         self.objected = Objected(self.objections, config.key_seconds)
@@ -47,6 +51,19 @@ class Service:
         self._searching = ThreadPoolExecutor(available_cpus(), "search", initializer=_one_core)
         self._queued, self._closed = 0, False
         self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Begin to watch for what is published."""
+        self.live.start()
+        if self.follower is not None:
+            self.follower.start()
+
+    def kept(self, made: Result, *folders: str) -> Result:
+        """Hand back what was made once what was written of it, in these folders of the workspace, is kept for good.
+
+        Raises ConflictError and StorageError where an object store does not take it.
+        """
+        return made if self.follower is None else self.follower.sent(made, *folders)
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -88,6 +105,8 @@ class Service:
         """Stop the watcher and the threads; audiences in computation are finished, waiting ones are not begun."""
         self._closed = True
         self.live.stop()
+        if self.follower is not None:
+            self.follower.stop()
         self._searching.shutdown(wait=True, cancel_futures=True)
         self.pool.shutdown(wait=True, cancel_futures=True)
         self.catalogue.close()

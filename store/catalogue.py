@@ -19,7 +19,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from configs.errors import ConflictError, InputError, NotFoundError, StorageError
+from configs.errors import ConflictError, InputError, NotFoundError, ReadOnlyError, StorageError
 from store.database import database_errors, open_database, purge
 from store.privacy import refuse_customers
 from store.records import (
@@ -50,10 +50,13 @@ def utc_now() -> datetime:
 class Catalogue:
     """One open catalogue; migrates its tables on opening. Close it, or use it as a context manager."""
 
-    def __init__(self, where: Path | str, now: Callable[[], datetime] = utc_now) -> None:
-        """Open the catalogue at a path (`workspace.catalogue`) or an SQLAlchemy URL; see `open_database` for errors."""
+    def __init__(self, where: Path | str, now: Callable[[], datetime] = utc_now, read_only: str | None = None) -> None:
+        """Open the catalogue at a path (`workspace.catalogue`) or an SQLAlchemy URL; see `open_database` for errors.
+
+        `read_only` is why nothing may be written, told to whoever tries (ReadOnlyError).
+        """
         self._engine, self.name = open_database(where)
-        self.now = now
+        self.now, self.read_only = now, read_only
 
     def __enter__(self) -> "Catalogue":
         return self
@@ -68,12 +71,19 @@ class Catalogue:
     @contextmanager
     def session(self, *, write: bool) -> Iterator[Session]:
         """One transaction, for this class and the registers beside it; rolled back where its block raises."""
+        if write:
+            self.check_writable()
         with (
             database_errors(self.name),
             Session(self._engine.execution_options(write=write), expire_on_commit=False) as session,
             session.begin(),
         ):
             yield session
+
+    def check_writable(self) -> None:
+        """Raises ReadOnlyError where nothing may be written."""
+        if self.read_only is not None:
+            raise ReadOnlyError(self.read_only)
 
     @property
     def is_file(self) -> bool:

@@ -11,15 +11,18 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from configs.errors import ConflictError, StorageError
+from configs.errors import BusyError, StorageError
 from store.objects import Objects, Stored
 
 NAME = "lease"
+PUSHING = "pushing"
+"""Held for moments: while `current` moves, or objects are removed that it does not name."""
 LASTS_S = 90.0
 """How long a lease holds after its last renewal: so long does a writer's sudden death keep others waiting."""
+BETWEEN_S = 0.2
 
 
 @dataclass
@@ -31,23 +34,40 @@ class Lease:
     lost: bool = False
 
     def check(self) -> None:
-        """Raises ConflictError where the lease was lost, as after a long sleep of this machine."""
+        """Raises BusyError where the lease was lost, as after a long sleep of this machine."""
         if self.lost:
-            raise ConflictError("the lease of the workspace was lost to another writer; start the same command again")
+            raise BusyError("the lease of the workspace was lost to another writer; start the same command again")
 
 
 @contextmanager
-def leased(objects: Objects, lasts: float = LASTS_S, now: Callable[[], float] = time.time) -> Iterator[Lease]:
-    """Hold the lease of a workspace in an object store, renewed in the background.
+def leased(
+    objects: Objects,
+    lasts: float = LASTS_S,
+    now: Callable[[], float] = time.time,
+    *,
+    name: str = NAME,
+    wait: float = 0.0,
+) -> Iterator[Lease]:
+    """Hold a lease of a workspace in an object store, renewed in the background; wait so many seconds for it.
 
-    Raises ConflictError naming the holder where it is held, StorageError where the store is out of reach.
+    Raises BusyError naming the holder where it is held, StorageError where the store is out of reach, InputError where
+    it does not write on a condition.
     """
-    held, stop = _taken(objects, lasts, now), threading.Event()
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            held = _taken(objects, name, lasts, now)
+            break
+        except BusyError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(BETWEEN_S)
+    stop = threading.Event()
 
     def renew() -> None:
         while not stop.wait(lasts / 3):
             try:
-                tag = objects.write_if(NAME, _text(held.token, now() + lasts), held.tag)
+                tag = objects.write_if(name, _text(held.token, now() + lasts), held.tag)
             except StorageError:
                 continue  # the next one may come through; `lost` follows from who took it meanwhile
             if tag is None:
@@ -55,7 +75,7 @@ def leased(objects: Objects, lasts: float = LASTS_S, now: Callable[[], float] = 
                 return
             held.tag = tag
 
-    thread = threading.Thread(target=renew, name="lease", daemon=True)
+    thread = threading.Thread(target=renew, name=name, daemon=True)
     thread.start()
     try:
         yield held
@@ -63,20 +83,24 @@ def leased(objects: Objects, lasts: float = LASTS_S, now: Callable[[], float] = 
         stop.set()
         thread.join()
         if not held.lost:
-            objects.write_if(NAME, _text(held.token, 0.0), held.tag)
+            with suppress(StorageError):  # then it runs out by itself
+                objects.write_if(name, _text(held.token, 0.0), held.tag)
 
 
-def _taken(objects: Objects, lasts: float, now: Callable[[], float]) -> Lease:
-    token, before = uuid.uuid4().hex, objects.read(NAME)
+def _taken(objects: Objects, name: str, lasts: float, now: Callable[[], float]) -> Lease:
+    token, before = uuid.uuid4().hex, objects.read(name)
     if before is not None and (until := _until(before)) > now():
         holder = json.loads(before.body).get("holder", "unknown")
-        raise ConflictError(
+        raise BusyError(
             f"{objects.url}: in use by another job ({holder}); wait for it to end, or {until - now():.0f} seconds "
             "where it was killed, then start again"
         )
-    tag = objects.write_if(NAME, _text(token, now() + lasts), None if before is None else before.tag)
+    tag = objects.write_if(name, _text(token, now() + lasts), None if before is None else before.tag)
     if tag is None:
-        raise ConflictError(f"{objects.url}: another job has just begun; wait for it to end, then start again")
+        raise BusyError(f"{objects.url}: another job has just begun; wait for it to end, then start again")
+    # this must fail now; a store that does it all the same knows no conditions
+    if objects.write_if(name, _text(token, now() + lasts), None) is not None:
+        raise objects.unconditional()
     return Lease(token, tag)
 
 

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.errors import InputError, KinfolkError, StorageError
+from configs.errors import InputError, KinfolkError, NotFoundError, StorageError
 
 PROTOCOL = "s3://"
 LISTED = 1000
+REFUSED = ("AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken")
+UNMET = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+UNKNOWN = ("NotImplemented", "501")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,14 @@ class Objects:
         with told(self.url):
             self._files = _s3()
 
+    @property
+    def endpoint(self) -> str:
+        """The server that answers, since two of them may have buckets of one name; Amazon's are one."""
+        with told(self.url):
+            self._files.connect()
+            found = str(self._files.s3.meta.endpoint_url)
+        return "amazonaws.com" if found.endswith(".amazonaws.com") else found
+
     def _key(self, name: str) -> str:
         return f"{self.prefix}/{name}" if self.prefix else name
 
@@ -48,13 +59,23 @@ class Objects:
             try:
                 answer = self._files.call_s3("get_object", Bucket=self.bucket, Key=self._key(name))
                 return Stored(_body(self._files, answer), str(answer["ETag"]))
+            except FileNotFoundError as error:
+                if _code(error) == "NoSuchBucket":
+                    raise
+                return None
+
+    def tag(self, name: str) -> str | None:
+        """The tag of an object without its bytes; None where there is none. Raises StorageError."""
+        with told(f"{self.url}/{name}"):
+            try:
+                return str(self._files.call_s3("head_object", Bucket=self.bucket, Key=self._key(name))["ETag"])
             except FileNotFoundError:
                 return None
 
     def write_if(self, name: str, body: bytes, tag: str | None) -> str | None:
         """Write an object where it still has this tag (None: where there is none yet); its new tag.
 
-        Returns None where another writer was faster. Raises StorageError.
+        Returns None where another writer was faster. Raises StorageError, InputError where the store has no conditions.
         """
         condition = {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
         with told(f"{self.url}/{name}"):
@@ -65,13 +86,22 @@ class Objects:
             except (OSError, FileExistsError) as error:
                 if _is_conflict(error):
                     return None
+                if _code(error) in UNKNOWN:
+                    raise self.unconditional() from None
                 raise
         return str(answer["ETag"])
 
-    def names(self, below: str) -> set[str]:
+    def unconditional(self) -> InputError:
+        """What is told of a store that writes whatever the condition."""
+        return InputError(
+            f"{self.url}: this store does not write on a condition (If-Match, If-None-Match), so two writers could "
+            "not be kept apart; use Amazon S3, MinIO, Cloudflare R2 or another one that does"
+        )
+
+    def names(self, below: str = "") -> set[str]:
         """Names of all objects below `below`/, without it. Raises StorageError."""
         with told(f"{self.url}/{below}"):
-            root = self._path(below)
+            root = self._path(below).rstrip("/")
             found = self._files.find(root)
         return {path.removeprefix(f"{root}/") for path in found}
 
@@ -107,11 +137,34 @@ def told(where: str) -> Iterator[None]:
     except ImportError:
         raise InputError(f"{where}: reading object stores needs `pip install 'kinfolk[s3]'`") from None
     except Exception as error:  # each library has a tree of its own
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise StorageError(
-            f"{where}: the object store refuses or cannot be reached ({reason}); check the address, AWS_ENDPOINT_URL "
-            "and the credentials, then start again"
-        ) from None
+        raise _in_words(where, error) from None
+
+
+def _in_words(where: str, error: Exception) -> KinfolkError:
+    code, reason = _code(error), " ".join(str(error).split())[:200] or type(error).__name__
+    if code == "NoSuchBucket":
+        bucket = PROTOCOL + where.removeprefix(PROTOCOL).partition("/")[0]
+        return NotFoundError(f"{bucket}: there is no such bucket; make it, or check its name and AWS_ENDPOINT_URL")
+    if code in REFUSED or isinstance(error, PermissionError):
+        return StorageError(
+            f"{where}: the object store refuses access ({code or reason}); the credentials need s3:ListBucket for the "
+            "bucket, and s3:GetObject, s3:PutObject and s3:DeleteObject below the prefix"
+        )
+    return StorageError(
+        f"{where}: the object store refuses or cannot be reached ({reason}); check the address, AWS_ENDPOINT_URL "
+        "and the credentials, then start again"
+    )
+
+
+def _code(error: Exception) -> str:
+    """The code that the store answered with, however deep the library hides it; empty where it did not answer."""
+    inner: BaseException | None = error
+    while inner is not None:
+        code = getattr(inner, "response", {}).get("Error", {}).get("Code", "")
+        if code:
+            return str(code)
+        inner = inner.__cause__ or inner.__context__
+    return ""
 
 
 def _s3() -> Any:
@@ -134,10 +187,6 @@ def _body(files: Any, answer: Any) -> bytes:
 
 def _is_conflict(error: Exception) -> bool:
     """Whether a conditional write was refused for its condition."""
-    inner: BaseException | None = error
-    while inner is not None:
-        code = getattr(inner, "response", {}).get("Error", {}).get("Code", "")
-        if code in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
-            return True
-        inner = inner.__cause__ or inner.__context__
+    if _code(error) in UNMET:
+        return True
     return isinstance(error, FileExistsError) or "pre-condition" in str(error).lower()

@@ -3,275 +3,300 @@
     s3://bucket/prefix/
       current              JSON: the served snapshot, the trail, and the path, size and SHA-256 of every file
       objects/<sha256>     the files' bytes, each under its own checksum, never changed
-      lease                who writes at the moment
+      lease, pushing       who writes at the moment, and who moves `current`
 
 Files are named by what they hold, so that an upload never touches what is served: whoever is killed in the middle
 leaves the old `current` with all its files. A push ends with one conditional write of `current`; of two writers that
 began from the same one, the second is refused. Files that are equal in two snapshots are sent and kept once.
 """
 
-import json
-import os
-import shutil
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import dataclass, field
-from hashlib import sha256 as sha256_of
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from configs.errors import ArtifactError, ConflictError, InputError, NotFoundError, storage_errors
-from store.artifact import MANIFEST, put, read_manifest, write_atomic
-from store.digests import sha256
-from store.lease import LASTS_S, Lease, leased
+from configs.errors import ArtifactError, BusyError, ConflictError, InputError, KinfolkError, NotFoundError
+from configs.progress import SILENT, Progress
+from store.artifact import MANIFEST
+from store.head import CURRENT, Head, read_head, same
+from store.lease import LASTS_S, NAME, PUSHING, Lease, leased
+from store.mirror import CATALOGUE, LOOSE, Files, Mirror, about
 from store.objects import PROTOCOL, Objects
+from store.pull import BLOBS, Need, Pull
+from store.rewrite import JOURNAL
 from store.workspace import Workspace
 
-FORMAT = 1
-CURRENT, BLOBS = "current", "objects"
-FOLDERS = ("eventlog", "models", "snapshots")
-"""Folders of artifacts: each below them is fetched whole, and only where it is needed."""
-LOOSE = ("audiences", "saved", "nights")
-"""Folders that are mirrored file by file."""
-CATALOGUE, SEEN, LAYERS = "catalogue.db", ".mirror.json", "layers.json"
 TRIES = 5
-
-Files = dict[str, dict[str, Any]]
-"""Path in the workspace -> {"size": bytes, "sha256": hex}."""
+PUSH_WAIT_S = 60.0
+"""How long to wait for another one who moves `current`, which takes moments."""
 
 
 @dataclass(frozen=True)
-class Head:
-    """What `current` says."""
+class Changes:
+    """What is different here from what the mirror began from."""
 
-    snapshot: str | None = None
-    trail: tuple[str, ...] = ()
-    files: Files = field(default_factory=dict)
-    tag: str | None = None
-    """Of the object that it was read from; None where there is none yet."""
-
-    def below(self, folder: str) -> Files:
-        """The files in a folder."""
-        return {path: about for path, about in self.files.items() if path.startswith(f"{folder}/")}
-
-    def to_json(self) -> bytes:
-        """The text of `current`."""
-        body = {"format": FORMAT, "snapshot": self.snapshot, "trail": self.trail, "files": self.files}
-        return json.dumps(body, sort_keys=True, indent=1).encode() + b"\n"
+    files: Mapping[str, dict[str, object] | None]
+    """By path; None where it was removed here."""
+    here: Files
+    moved: bool = False
+    """Whether another snapshot is served here than then."""
 
 
 class RemoteWorkspace:
-    """A workspace in an object store and its mirror on this machine."""
+    """A workspace in an object store and its mirror on this machine. Its methods may be called from several threads."""
 
     def __init__(self, url: str, cache: Path | None = None, objects: Objects | None = None) -> None:
         self.objects = objects or Objects(url)
-        name = sha256_of(self.objects.url.encode()).hexdigest()[:16]
-        self.local = Workspace.create((cache or default_cache()) / name)
+        self.url = self.objects.url
+        self.mirror = Mirror(self.url, self.objects.endpoint, cache)
+        self.local = self.mirror.workspace
         self.base = Head()
         """What the mirror began from: the head of the last pull or push."""
+        self._served_here: str | None = None
+        """What was served here then."""
+        self._behind = False
+        """Whether what others wrote since was merged there and is not here yet."""
+        self._lease: Lease | None = None
+        """That of the writer who is at work here."""
+        self._turn = threading.RLock()
 
     def lease(self, lasts: float = LASTS_S) -> AbstractContextManager[Lease]:
-        """Hold the lease of the workspace, for writers. Raises ConflictError where another one holds it."""
+        """Hold the lease of the workspace, for writers. Raises BusyError where another one holds it."""
         return leased(self.objects, lasts)
 
     def head(self) -> Head:
         """What is served now. Raises ArtifactError where `current` is damaged, StorageError."""
-        stored = self.objects.read(CURRENT)
-        if stored is None:
-            return Head()
-        try:
-            body = json.loads(stored.body)
-            if body["format"] > FORMAT:
-                raise ArtifactError(f"{self.objects.url}: written by a newer version of kinfolk; upgrade kinfolk")
-            return Head(body["snapshot"], tuple(body["trail"]), body["files"], stored.tag)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ArtifactError(
-                f"{self.objects.url}/{CURRENT}: damaged ({error}); restore its last version in the object store"
-            ) from None
+        return read_head(self.objects)
 
-    def poll(self) -> bool:
-        """Pull where `current` has moved since the last pull or push, and tell whether it had: for a service."""
-        if self.head().tag == self.base.tag:
-            return False
-        self.pull()
-        return True
+    def pull(
+        self, *names: str, need: Need = "line", progress: Progress = SILENT, must_exist: bool = False
+    ) -> str | None:
+        """Bring to this machine what is needed, of the snapshots `names` too; returns the served one's name.
 
-    def pull(self, *names: str, everything: bool = False) -> str | None:
-        """Bring what the served snapshot needs, and the snapshots `names`, to this machine; the served one's name.
-
-        What is there already is not fetched again. `everything` brings all there is, as an erasure needs it. Raises
-        ArtifactError naming an object that is damaged or missing, NotFoundError where there is no such snapshot,
+        What is here already is not fetched again. For the holder of the mirror. Raises ArtifactError naming an object
+        that is damaged or missing, NotFoundError where there is no such snapshot (`must_exist`: or nothing at all),
         StorageError.
         """
+        with self._turn, self.mirror.pulling():
+            return self._pull(names, need, progress, must_exist)
+
+    def _pull(self, names: tuple[str, ...], need: Need, progress: Progress, must_exist: bool) -> str | None:
         for attempt in range(TRIES):
             head = self.head()
+            if must_exist and head.tag is None:
+                raise NotFoundError(
+                    f"{self.url}: there is no workspace yet; `kinfolk run RECIPE --workspace {self.url}` makes one"
+                )
             try:
-                self._mirror(head, _folders(head) if everything else [f"snapshots/{name}" for name in names])
+                Pull(self.objects, self.mirror, head, need, names, progress).run()
             except ArtifactError:
                 # a writer may have moved on and removed what nobody names any more
                 if attempt + 1 == TRIES or self.head().tag == head.tag:
                     raise
                 continue
-            self.base = head
+            self.base, self._served_here, self._behind = head, self._pointer(), False
             return head.snapshot
         raise AssertionError("unreachable")
 
-    def push(self, lease: Lease) -> None:
-        """Make what is served here the served one of the store: its files first, then `current` in one step.
+    def refresh(self, *names: str, need: Need = "line", progress: Progress = SILENT, must_exist: bool = True) -> None:
+        """Pull for a reader. Beside a writer on this machine what stands in the mirror is read as it is."""
+        with self._turn, self.mirror.pulling():
+            try:
+                with self.mirror.held():
+                    self._pull(names, need, progress, must_exist)
+            except BusyError:
+                if self.mirror.notes() is None:
+                    raise
 
-        Raises ConflictError, with nothing changed, where another writer moved `current` since the last pull.
+    def poll(self, need: Need = "line") -> bool:
+        """Pull where `current` has moved since the last pull or push, and tell whether it had: for a service."""
+        before = self.base.tag, self._behind
+        if self.objects.tag(CURRENT) == self.base.tag and not self._behind:
+            return False
+        self.refresh(need=need, must_exist=False)
+        return (self.base.tag, self._behind) != before
+
+    @contextmanager
+    def writing(
+        self, *names: str, need: Need = "line", progress: Progress = SILENT, must_exist: bool = True
+    ) -> Iterator[Lease]:
+        """Hold lease and mirror over what the block writes: pulled before, pushed after, in one step.
+
+        Where the block fails, what it finished and noted is pushed all the same. Where it is killed or interrupted,
+        nothing is. Raises BusyError naming who writes already.
+        """
+        with self.lease() as lease, ExitStack() as stack:
+            with self.mirror.pulling():  # a reader holds the mirror for as long as it pulls
+                stack.enter_context(self.mirror.held())
+            self.pull(*names, need=need, progress=progress, must_exist=must_exist)
+            self._lease = lease
+            try:
+                yield from self._worked(lease, progress)
+            finally:
+                self._lease = None
+
+    def _worked(self, lease: Lease, progress: Progress) -> Iterator[Lease]:
+        try:
+            yield lease
+        except Exception as error:
+            try:
+                self.push(lease, progress)
+            except KinfolkError as second:
+                error.add_note(f"And nothing of it was pushed: {second}")
+            raise
+        if self.push(lease, progress):
+            self.collect(lease)
+
+    def push_now(self, progress: Progress = SILENT) -> None:
+        """Push in the middle of `writing`, and remove what is named no more: for who has to look at the store then."""
+        if self._lease is None:
+            raise RuntimeError("only a writer pushes")
+        if self.push(self._lease, progress):
+            self.collect(self._lease)
+
+    def push(self, lease: Lease, progress: Progress = SILENT) -> bool:
+        """Make what is here the state of the store: its files first, then `current` in one step; False where nothing
+        is different.
+
+        Raises BusyError, with nothing changed, where another writer moved `current` since the last pull.
         """
         lease.check()
-        with _standing_catalogue(self.local) as catalogue:
-            here = self._here()
-            paths = {path: self.local.root / path for path in here}
-            if catalogue is not None:
-                here[CATALOGUE], paths[CATALOGUE] = _about(catalogue), catalogue
-            seen = self._seen()
-            kept = {path: about for path, about in self.base.files.items() if path not in here and path not in seen}
-            stored = self.objects.names(BLOBS)
-            for path, about in here.items():
-                if about["sha256"] not in stored:
-                    self.objects.upload(paths[path], f"{BLOBS}/{about['sha256']}")
-                    stored.add(about["sha256"])
-        self._move(lease, Head(self.local.current(), self._trail(), kept | here, self.base.tag), here)
-
-    def _move(self, lease: Lease, wanted: Head, here: Files) -> None:
-        lease.check()
-        tag = self.objects.write_if(CURRENT, wanted.to_json(), wanted.tag)
-        if tag is None:
+        if (self.local.root / JOURNAL).exists():
             raise ConflictError(
-                f"{self.objects.url}: another job has published since this one began; start the same command again"
+                f"{self.local.root}: an erasure was not finished here, so nothing is pushed; start it again"
             )
-        self.base = Head(wanted.snapshot, wanted.trail, wanted.files, tag)
-        self._note(here)
+        with self._turn, self.mirror.catalogue_copy() as copy:
+            changes = self._changes(self.mirror.files(), copy)
+            if not changes.files and not changes.moved:
+                return False
+            stored = self.objects.names(BLOBS)
+            self._upload({path: told for path, told in changes.files.items() if told}, stored, copy, progress)
+            with leased(self.objects, name=PUSHING, wait=PUSH_WAIT_S):
+                self._move(changes, lease)
+            self._noted(changes)
+        return True
+
+    def send(self, *folders: str) -> None:
+        """Add what a service has written or removed in some folders to the store, whoever else writes.
+
+        Raises ConflictError where the same was changed there, or customers were erased meanwhile; then what is there is
+        pulled, and the service's is dropped.
+        """
+        with self._turn, leased(self.objects, name=PUSHING, wait=PUSH_WAIT_S):
+            changes = self._changes(self.mirror.files(folders), None, folders)
+            if not changes.files:
+                return
+            # sent even where they are there: until `current` names them, a writer may remove them
+            self._upload({path: told for path, told in changes.files.items() if told}, set(), None, SILENT)
+            try:
+                self._move(changes, None)
+            except ConflictError:
+                self.mirror.remove_files([path for path, told in changes.files.items() if told])
+                self.base = Head()
+                self.refresh(need="notes", must_exist=False)
+                raise
+            self._noted(changes)
+
+    def _changes(self, here: Files, catalogue: Path | None, below: Collection[str] = ()) -> Changes:
+        notes, base = self.mirror.notes(), self.base.files
+        noted = {} if notes is None else notes.files
+        gone = [path for path in noted if path in base and path not in here and (not below or _in(path, below))]
+        for artifact in {"/".join(path.split("/")[:2]) for path in gone if path.split("/")[0] not in LOOSE}:
+            manifest = f"{artifact}/{MANIFEST}"
+            # an erasure rewrites an artifact with its manifest, and pruning removes all of it
+            if (self.local.root / artifact).is_dir() and same(base.get(manifest), here.get(manifest)):
+                raise ArtifactError(
+                    f"{self.local.root / artifact}: files are missing, such as {gone[0]}; delete that folder, and "
+                    "start the same command again"
+                )
+        files: dict[str, dict[str, object] | None] = dict.fromkeys(gone)
+        files |= {path: told for path, told in here.items() if not same(base.get(path), told)}
+        if catalogue is not None:
+            told = about(catalogue, CATALOGUE)
+            if notes is None or told["sha256"] != notes.copied:
+                files[CATALOGUE] = told
+        return Changes(files, here, not below and self._pointer() != self._served_here)
+
+    def _upload(self, files: Files, stored: set[str], catalogue: Path | None, progress: Progress) -> None:
+        wanted = {told["sha256"]: path for path, told in files.items() if told["sha256"] not in stored}
+        sizes = {sha: float(files[path]["size"]) for sha, path in wanted.items()}
+        with progress.task(f"Pushing to {self.url}", sum(sizes.values())) as advance:
+            for sha, path in wanted.items():
+                source = catalogue if path == CATALOGUE and catalogue is not None else self.local.root / path
+                self.objects.upload(source, f"{BLOBS}/{sha}")
+                advance(sizes[sha])
+
+    def _move(self, changes: Changes, lease: Lease | None) -> None:
+        """Write `current`; a service may have added to it since, but no other writer."""
+        head = self.base
+        for _ in range(TRIES):
+            wanted = self._merged(head, changes, lease)
+            if lease is not None:
+                lease.check()
+            tag = self.objects.write_if(CURRENT, wanted.to_json(), head.tag)
+            if tag is not None:
+                self._behind = self._behind or head.tag != self.base.tag
+                self.base, self._served_here = wanted.tagged(tag), self._pointer()
+                return
+            head = self.head()
+        raise BusyError(f"{self.url}: others keep writing; start the same command again")
+
+    def _merged(self, head: Head, changes: Changes, lease: Lease | None) -> Head:
+        mine, base = changes.files, self.base
+        if head.tag != base.tag:
+            theirs = [p for p in mine if not same(head.files.get(p), base.files.get(p))]
+            both = [p for p in theirs if not same(head.files.get(p), mine[p])]
+            # an erasure goes with nothing that it has not seen, and nothing with one that it has not seen
+            erased = any(p.startswith("erasures/") and p not in base.files for p in (*mine, *head.files))
+            if both or erased or (lease is not None and head.writer != base.writer):
+                raise BusyError(f"{self.url}: another job has published since this one began; start the same again")
+        files = {p: told for p, told in (head.files | dict(mine)).items() if told is not None}
+        snapshot, trail = (self._pointer(), self._trail(head)) if changes.moved else (head.snapshot, head.trail)
+        return Head(snapshot, trail, files, lease.token if lease else head.writer)
+
+    def _noted(self, changes: Changes) -> None:
+        notes, told = self.mirror.notes(), changes.files.get(CATALOGUE)
+        sums = (None, None) if notes is None else (notes.catalogue, notes.copied)
+        if told is not None:
+            sums = (str(told["sha256"]), str(told["sha256"]))
+        before = {} if notes is None else notes.files
+        kept = {path: known for path, known in before.items() if changes.files.get(path, ...) is not None}
+        self.mirror.note(kept | changes.here, sums)
 
     def collect(self, lease: Lease) -> int:
         """Remove objects that `current` does not name, such as those of pruned snapshots; how many."""
         lease.check()
-        named = {about["sha256"] for about in self.head().files.values()}
-        gone = sorted(self.objects.names(BLOBS) - named)
-        self.objects.remove([f"{BLOBS}/{name}" for name in gone])
+        with leased(self.objects, name=PUSHING, wait=PUSH_WAIT_S):
+            gone = sorted(self.objects.names(BLOBS) - self.head().objects)
+            self.objects.remove([f"{BLOBS}/{name}" for name in gone])
         return len(gone)
 
-    def _trail(self) -> tuple[str, ...]:
+    def unaccounted(self) -> list[str]:
+        """Objects below the URL that are no equal of a file here: what a search of the mirror has not seen."""
+        here = {str(told["sha256"]) for told in self.mirror.files().values()}
+        notes = self.mirror.notes()
+        if notes is not None and notes.copied == self.mirror.catalogue_sum():
+            here.add(str(notes.catalogue))
+        known = {NAME, PUSHING, *(f"{BLOBS}/{sha}" for sha in here)}
+        return sorted(self.objects.names() - known)
+
+    def _pointer(self) -> str | None:
+        try:
+            return self.local.current()
+        except ArtifactError:  # a damaged one is none of the store's
+            return self.base.snapshot
+
+    def _trail(self, head: Head) -> tuple[str, ...]:
         """The way back: what was known of it, up to the served one."""
-        name = self.local.current()
-        before = self.base.trail
+        name, before = self._pointer(), head.trail
         if name is None or name in before:
             return before[: before.index(name) + 1] if name else before
         return (*before, name)
 
-    def _mirror(self, head: Head, folders: Iterable[str]) -> None:
-        with storage_errors(self.local.root):
-            for folder in folders:
-                if not head.below(folder):
-                    raise NotFoundError(f"{self.objects.url}: there is no {folder}")
-                self._fetch_folder(head, folder)
-            if head.snapshot is not None:
-                self._fetch_served(head, head.snapshot)
-            self._fetch_loose(head)
-            here = {path: about for path, about in head.files.items() if (self.local.root / path).is_file()}
-            self._note(here)
-            if head.snapshot is not None:  # last, so that what it names stands
-                write_atomic(self.local.trail_file, "".join(f"{name}\n" for name in head.trail))
-                write_atomic(self.local.pointer, f"{head.snapshot}\n")
 
-    def _fetch_served(self, head: Head, name: str) -> None:
-        self._fetch_folder(head, f"snapshots/{name}")
-        parents = read_manifest(self.local.snapshots / name).parents
-        if "model" in parents:
-            self._fetch_folder(head, f"models/{parents['model']}")
-        if "eventlog" in parents:
-            self._fetch_folder(head, f"eventlog/{parents['eventlog']}")
-            layers = self.local.eventlogs / parents["eventlog"] / LAYERS
-            if layers.is_file():
-                for key in json.loads(layers.read_text(encoding="utf-8"))["layers"]:
-                    self._fetch_folder(head, f"eventlog/{key}")
-
-    def _fetch_folder(self, head: Head, folder: str) -> None:
-        """An artifact, whole or not at all; one of equal manifest is here already."""
-        files, target = head.below(folder), self.local.root / folder
-        if not files:
-            return
-        manifest = target / MANIFEST
-        if manifest.is_file() and sha256(manifest) == files[f"{folder}/{MANIFEST}"]["sha256"]:
-            return
-        beside = target.with_name(f".{target.name}.part")
-        shutil.rmtree(beside, ignore_errors=True)
-        try:
-            for path, about in files.items():
-                self._fetch(about, beside / Path(path).relative_to(folder), path)
-            put(beside, target)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-
-    def _fetch_loose(self, head: Head) -> None:
-        """Saved audiences, reports and the catalogue: those that differ are replaced, those that are gone removed."""
-        wanted = {path: about for path, about in head.files.items() if path.split("/")[0] in (*LOOSE, CATALOGUE)}
-        for path, about in wanted.items():
-            target = self.local.root / path
-            if target.is_file() and sha256(target) == about["sha256"]:
-                continue
-            beside = target.with_name(f".{target.name}.part")
-            self._fetch(about, beside, path)
-            if path == CATALOGUE:  # what SQLite keeps beside it belongs to the one before
-                for leftover in ("-wal", "-shm"):
-                    target.with_name(target.name + leftover).unlink(missing_ok=True)
-            os.replace(beside, target)
-        for path in self._seen():
-            if path.split("/")[0] in LOOSE and path not in wanted:
-                (self.local.root / path).unlink(missing_ok=True)
-
-    def _fetch(self, about: Mapping[str, Any], target: Path, path: str) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        name = f"{BLOBS}/{about['sha256']}"
-        if not self.objects.download(name, target):
-            raise ArtifactError(f"{self.objects.url}/{name}: missing, it holds {path}; restore it from a backup")
-        if sha256(target) != about["sha256"]:
-            target.unlink()
-            raise ArtifactError(
-                f"{self.objects.url}/{name}: its SHA-256 differs from its name, so it is corrupt; it holds {path}, "
-                "restore it from a backup"
-            )
-
-    def _here(self) -> Files:
-        """What is to be mirrored of this machine's files. Those whose size and time are as noted are not read again."""
-        noted, found = self._seen(), {}
-        for top in (*FOLDERS, *LOOSE):
-            for path in sorted((self.local.root / top).rglob("*")):
-                name = path.relative_to(self.local.root).as_posix()
-                if path.is_file() and not any(part.startswith(".") for part in name.split("/")):
-                    before = noted.get(name)
-                    same = before is not None and before["at"] == _stat(path)
-                    found[name] = {k: before[k] for k in ("size", "sha256")} if same and before else _about(path)
-        return found
-
-    def _seen(self) -> dict[str, dict[str, Any]]:
-        """Files that were both here and there at the last pull or push, and how they looked."""
-        with suppress(OSError, ValueError):
-            noted: dict[str, dict[str, Any]] = json.loads((self.local.root / SEEN).read_text(encoding="utf-8"))
-            return noted
-        return {}
-
-    def _note(self, here: Files) -> None:
-        noted = {
-            path: {**about, "at": _stat(self.local.root / path)}
-            for path, about in here.items()
-            if path != CATALOGUE and (self.local.root / path).is_file()
-        }
-        write_atomic(self.local.root / SEEN, json.dumps(noted, sort_keys=True))
-
-
-def _folders(head: Head) -> list[str]:
-    """Every artifact that `current` names."""
-    return sorted({"/".join(path.split("/")[:2]) for path in head.files if path.split("/")[0] in FOLDERS})
-
-
-def default_cache() -> Path:
-    """Where mirrors lie: KINFOLK_CACHE, or ~/.cache/kinfolk."""
-    return Path(os.environ.get("KINFOLK_CACHE") or Path.home() / ".cache" / "kinfolk")
+def _in(path: str, folders: Collection[str]) -> bool:
+    return any(path.startswith(f"{folder}/") for folder in folders)
 
 
 def is_remote(where: str) -> bool:
@@ -280,15 +305,9 @@ def is_remote(where: str) -> bool:
 
 
 @contextmanager
-def opened(
-    where: str, *, write: bool = False, everything: bool = False, cache: Path | None = None
-) -> Iterator[Workspace]:
-    """A workspace by folder or URL. One in an object store is pulled first (`everything`: with all that is not served
-    as well) and, where `write`, pushed at the end.
-
-    Where the block raises, nothing is pushed, and what was finished stays in the mirror, for the next try to find.
-    Raises ConflictError where another job writes; a reader beside a writer on the same machine reads what stands.
-    """
+def opened(where: str, *, write: bool = False, need: Need = "line", cache: Path | None = None) -> Iterator[Workspace]:
+    """A workspace by folder or URL, for programs. One in an object store is pulled first and, where `write`, pushed at
+    the end. Raises BusyError where another job writes."""
     if not is_remote(where):
         yield Workspace.create(Path(where)) if write else Workspace.open(Path(where))
         return
@@ -296,38 +315,8 @@ def opened(
         raise InputError(f"{where}: accepted as a workspace: a folder, or s3://bucket/prefix")
     remote = RemoteWorkspace(where, cache)
     if not write:
-        with suppress(ConflictError), remote.local.lock():
-            remote.pull(everything=everything)
+        remote.refresh(need=need)
         yield remote.local
         return
-    with remote.lease() as lease:
-        with remote.local.lock():
-            remote.pull(everything=everything)
+    with remote.writing(need=need, must_exist=False):
         yield remote.local
-        remote.push(lease)
-        remote.collect(lease)
-
-
-@contextmanager
-def _standing_catalogue(workspace: Workspace) -> Iterator[Path | None]:
-    """A copy of the SQLite catalogue at one moment, whoever has it open; None where there is none."""
-    if not workspace.catalogue.is_file():
-        yield None
-        return
-    copy = workspace.root / ".catalogue.part"
-    try:
-        copy.unlink(missing_ok=True)
-        with closing(sqlite3.connect(workspace.catalogue)) as source, closing(sqlite3.connect(copy)) as target:
-            source.backup(target)
-        yield copy
-    finally:
-        copy.unlink(missing_ok=True)
-
-
-def _about(path: Path) -> dict[str, Any]:
-    return {"size": path.stat().st_size, "sha256": sha256(path)}
-
-
-def _stat(path: Path) -> list[int]:
-    stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns]

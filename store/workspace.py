@@ -93,7 +93,7 @@ class Workspace:
 
         Raises BusyError, naming the holder's process id, where a job holds it already, this process included.
         """
-        with _flock(self.root / "lock", wait=False) as handle:
+        with flocked(self.root / "lock", wait=False) as handle:
             with storage_errors(self.root / "lock"):
                 os.ftruncate(handle, 0)
                 os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
@@ -219,7 +219,7 @@ class Workspace:
 
         Without `deep` sizes alone are looked at: for who sealed it a moment ago, which reads every byte.
         """
-        with _flock(self.root / "current.lock", wait=True):
+        with flocked(self.root / "current.lock", wait=True):
             self.verify_snapshot(name, deep=deep)
             self._move_pointer(name, [*(n for n in self.trail() if n != name), name])
 
@@ -230,7 +230,7 @@ class Workspace:
         verified before the pointer moves. Raises NotFoundError (none before, or no such one), ConflictError (served
         already), ArtifactError (the one to go back to is damaged, or no name is given and the pointer is damaged).
         """
-        with _flock(self.root / "current.lock", wait=True):
+        with flocked(self.root / "current.lock", wait=True):
             trail = self.trail()
             target = to or self._before(trail)
             self.verify_snapshot(target)
@@ -271,7 +271,7 @@ class Workspace:
         """
         if keep < 1:
             raise ValueError("keep: at least the served snapshot is kept")
-        with storage_errors(self.snapshots), _flock(self.root / "current.lock", wait=True):
+        with storage_errors(self.snapshots), flocked(self.root / "current.lock", wait=True):
             if self.current() is None:
                 return []
             spared = {*self.trail()[-keep:], *protected, self.snapshot_folder().name}
@@ -292,7 +292,7 @@ def _check_parts(staged: Path) -> None:
 
 
 @contextmanager
-def _flock(path: Path, *, wait: bool) -> Iterator[int]:
+def flocked(path: Path, *, wait: bool) -> Iterator[int]:
     """Hold an exclusive lock on the file `path`, whose content (a process id) means nothing once the lock is free."""
     with storage_errors(path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)

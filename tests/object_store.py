@@ -29,7 +29,10 @@ def running_bucket() -> Iterator[str]:
             for name, value in (SETTINGS | {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}).items():
                 patch.setenv(name, value)
             name = f"kinfolk-{uuid.uuid4().hex}"
-            s3fs.S3FileSystem(skip_instance_cache=True).call_s3("create_bucket", Bucket=name)
+            files = s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
+            files.call_s3("create_bucket", Bucket=name)
+            # one client for all workspaces of this process: each new one costs a good part of a second
+            patch.setattr("store.objects._s3", lambda: files)
             yield f"s3://{name}"
     finally:
         server.stop()

@@ -23,6 +23,7 @@ REPOSITORY = Path(__file__).parent.parent
 DEPLOY = REPOSITORY / "docs" / "deploy"
 NIGHTLY = DEPLOY / "systemd" / "kinfolk-nightly.service"
 ENVIRONMENT = {"KINFOLK_WORKSPACE", "KINFOLK_THREADS", "KINFOLK_CATALOGUE", "KINFOLK_WEBHOOK_SECRET", "NUMBA_CACHE_DIR"}
+ENVIRONMENT |= {"KINFOLK_MIRROR"}
 Words = list[str]
 
 

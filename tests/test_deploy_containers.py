@@ -98,7 +98,12 @@ def test_the_cron_job_is_alone_gives_up_on_what_people_have_to_mend_and_is_bound
     assert fail["onExitCodes"]["containerName"] == inner["template"]["spec"]["containers"][0]["name"]
 
 
-@pytest.mark.parametrize("pod", pods(), ids=["nightly", "serve"])
+def bucket_pods() -> list[dict[str, Any]]:
+    job, deployment = (body for body in documents("bucket.yaml") if body["kind"] in ("CronJob", "Deployment"))
+    return [job["spec"]["jobTemplate"]["spec"]["template"], deployment["spec"]["template"]]
+
+
+@pytest.mark.parametrize("pod", [*pods(), *bucket_pods()], ids=["nightly", "serve", "bucket nightly", "bucket serve"])
 def test_pods_may_do_nothing_but_their_work(pod: dict[str, Any]) -> None:
     spec = pod["spec"]
     context, (container,) = spec["securityContext"], spec["containers"]
@@ -120,7 +125,8 @@ def test_pods_may_do_nothing_but_their_work(pod: dict[str, Any]) -> None:
     variables = {item["name"]: item.get("value") for item in container["env"]}
     assert set(variables) <= ENVIRONMENT
     # nothing else can be written
-    assert str(variables["KINFOLK_WORKSPACE"]).startswith(mounted["kinfolk"] + "/")
+    place = "KINFOLK_MIRROR" if "KINFOLK_MIRROR" in variables else "KINFOLK_WORKSPACE"
+    assert str(variables[place]).startswith(mounted["kinfolk"] + "/")
     assert mounted["tmp"] == "/tmp"
     check_call(container["args"])
 
@@ -151,3 +157,21 @@ def test_the_service_is_asked_at_its_own_routes_and_found_by_its_labels() -> Non
     assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
     (term,) = pods()[0]["spec"]["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
     assert term["labelSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_over_a_bucket_the_same_runs_and_what_it_names_is_there() -> None:
+    account, claim, job, deployment, service = documents("bucket.yaml")
+    assert service == documents("service.yaml")[2]
+    assert (
+        job["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]
+        == (documents("nightly.yaml")[0]["spec"]["jobTemplate"]["spec"]["podFailurePolicy"])
+    )
+    for pod in bucket_pods():
+        assert pod["spec"]["serviceAccountName"] == account["metadata"]["name"]
+        variables = {item["name"]: item for item in pod["spec"]["containers"][0]["env"]}
+        assert variables["KINFOLK_WORKSPACE"]["value"].startswith("s3://")
+        assert "secretKeyRef" in variables["KINFOLK_CATALOGUE"]["valueFrom"]  # several replicas write notes there
+    volumes = {volume["name"]: volume for volume in bucket_pods()[0]["spec"]["volumes"]}
+    assert volumes["kinfolk"]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    assert deployment["spec"]["replicas"] > 1
+    assert "[postgres,s3]" in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")

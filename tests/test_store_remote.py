@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from object_store import running_bucket
 
-from configs.errors import ArtifactError, ConflictError, InputError, NotFoundError, StorageError
+from configs.errors import ArtifactError, BusyError, InputError, NotFoundError
 from store.artifact import create
 from store.lease import leased
 from store.objects import Objects
@@ -97,8 +97,11 @@ class Dying(Objects):
 
 def test_what_one_machine_publishes_another_one_serves(url: str, tmp_path: Path) -> None:
     name = write(url, tmp_path / "a", "one")
+    made = RemoteWorkspace(url, tmp_path / "a").local.snapshots / name / "manifest.json"
     with opened(url, cache=tmp_path / "b") as workspace:
         assert workspace.current() == name
+        # what is told of when it was published is the same everywhere
+        assert (workspace.snapshots / name / "manifest.json").stat().st_mtime_ns == made.stat().st_mtime_ns
         assert workspace.trail() == [name]
         workspace.verify_snapshot()
         assert (workspace.models / "model-one" / "data.bin").read_text() == "model one"
@@ -127,7 +130,7 @@ def test_a_writer_that_fetched_little_keeps_what_it_did_not_fetch(url: str, tmp_
     write(url, tmp_path / "a", "two")
     third = write(url, tmp_path / "b", "three")  # has never seen the first one
     remote = RemoteWorkspace(url, tmp_path / "c")
-    assert remote.pull(everything=True) == third
+    assert remote.pull(need="everything") == third
     assert remote.local.trail() == [first, "s-two", third]
     for name in remote.local.published():
         remote.local.verify_snapshot(name)
@@ -142,7 +145,7 @@ def test_what_is_pruned_goes_from_the_store_too(url: str, tmp_path: Path) -> Non
     assert not remote.head().below("snapshots/s-one")
     named = {about["sha256"] for about in remote.head().files.values()}
     assert remote.objects.names("objects") == named
-    remote.pull(everything=True)
+    remote.pull(need="everything")
     assert remote.local.published() == ["s-two"]
 
 
@@ -150,7 +153,7 @@ def test_what_was_rewritten_under_its_name_is_fetched_again(url: str, tmp_path: 
     write(url, tmp_path / "a", "one")
     other = RemoteWorkspace(url, tmp_path / "b")
     other.pull()
-    with opened(url, write=True, everything=True, cache=tmp_path / "a") as workspace:
+    with opened(url, write=True, need="everything", cache=tmp_path / "a") as workspace:
         with create(workspace.root / "again", "snapshot", 1, "one") as writer:  # as an erasure does
             writer.write_text("embeddings/vectors.arrow", "without the customer")
         shutil.rmtree(workspace.snapshots / "s-one")
@@ -181,13 +184,13 @@ def test_of_two_writers_one_wins(url: str, tmp_path: Path) -> None:
     write(url, tmp_path / "a", "zero")
     one, two = (RemoteWorkspace(url, tmp_path / name) for name in ("b", "c"))
     with one.lease() as lease:
-        with pytest.raises(ConflictError, match=r"in use by another job \(process"), two.lease():
+        with pytest.raises(BusyError, match=r"in use by another job \(process"), two.lease():
             pytest.fail("two leases")
         for remote, key in ((one, "one"), (two, "two")):
             remote.pull()
             published(remote.local, key)
         two.push(lease)  # as a writer that believes that it still has the lease
-        with pytest.raises(ConflictError, match="another job has published"):
+        with pytest.raises(BusyError, match="another job has published"):
             one.push(lease)
     reader = RemoteWorkspace(url, tmp_path / "d")
     assert reader.pull() == "s-two"
@@ -199,12 +202,12 @@ def test_a_lease_is_renewed_and_a_dead_ones_runs_out(url: str) -> None:
     with leased(objects, lasts=0.6) as held:
         time.sleep(1.2)
         held.check()
-        with pytest.raises(ConflictError), leased(objects):
+        with pytest.raises(BusyError), leased(objects):
             pytest.fail("taken from a living holder")
         late = time.time() + 10
         with leased(objects, lasts=60, now=lambda: late):  # the holder is dead or asleep
             time.sleep(0.5)
-            with pytest.raises(ConflictError, match="lost"):
+            with pytest.raises(BusyError, match="lost"):
                 held.check()
     with leased(objects):  # let go at the end
         pass
@@ -256,18 +259,19 @@ def test_catalogue_and_saved_files_travel(url: str, tmp_path: Path) -> None:
     assert not (other.local.saved / "gone" / "definition.json").exists()
 
 
-def test_what_fails_publishes_nothing(url: str, tmp_path: Path) -> None:
+def test_what_fails_keeps_what_was_finished_and_what_is_interrupted_pushes_nothing(url: str, tmp_path: Path) -> None:
     write(url, tmp_path / "a", "one")
 
-    def fail() -> None:
+    def stop(key: str, error: BaseException) -> None:
         with opened(url, write=True, cache=tmp_path / "a") as workspace:
-            published(workspace, "two")
-            raise RuntimeError
+            published(workspace, key)
+            raise error
 
-    with pytest.raises(RuntimeError):
-        fail()
-    with opened(url, cache=tmp_path / "a") as workspace:
-        assert workspace.current() == "s-one"
+    for key, error in (("two", KeyboardInterrupt()), ("three", RuntimeError())):
+        with pytest.raises(type(error)):
+            stop(key, error)
+        with opened(url, cache=tmp_path / "b") as workspace:
+            assert workspace.current() == ("s-one" if key == "two" else "s-three")
 
 
 def test_places_that_cannot_be_are_told(tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,5 +281,7 @@ def test_places_that_cannot_be_are_told(tmp_path: Path, bucket: str, monkeypatch
         Objects("s3://")
     with pytest.raises(NotFoundError, match="not a kinfolk workspace"), opened(str(tmp_path / "none")):
         pass
-    with pytest.raises(StorageError, match="object store"), opened(f"{bucket}-none/x", write=True, cache=tmp_path):
-        pass
+    for write in (True, False):
+        none = opened(f"{bucket}-none/x", write=write, cache=tmp_path)
+        with pytest.raises(NotFoundError, match=f"{bucket}-none: there is no such bucket"), none:
+            pass

@@ -162,7 +162,8 @@ def audience(
     asked = Asked(request, **{name: read_attributes(file) for name, file in tables.items() if file is not None})
     if churn_cap is not None and save is None:
         raise InputError("--churn-cap is about a saved audience; name it with --save")
-    made = make_audience(open_workspace(workspace), asked, files, snapshot, save)
+    place = open_workspace(workspace, snapshot, need="kept" if save else "served", write="yes")
+    made = make_audience(place, asked, files, snapshot, save)
     if json:
         print_json({"id": made.stored.id, **made.stored.report})
     else:
@@ -252,7 +253,7 @@ def effect(
     from index.files import read_ids
     from serve.audiences import load_audience, measure
 
-    found = measure(load_audience(open_workspace(workspace), audience), read_ids(outcomes))
+    found = measure(load_audience(open_workspace(workspace, need="notes"), audience), read_ids(outcomes))
     if json:
         print_json({"audience": audience, "told": found.told, **asdict(found)})
         return

@@ -12,6 +12,7 @@ from serve.commands.shared import (
     RecipeArgument,
     WorkspaceOption,
     counted,
+    open_workspace,
     print_json,
     print_table,
 )
@@ -56,10 +57,9 @@ def prepare(recipe: RecipeArgument, workspace: WorkspaceOption = WORKSPACE, json
     from serve.console_progress import console_progress
     from serve.recipe import load_recipe
     from store.erasures import Erasures
-    from store.workspace import Workspace
 
     loaded = load_recipe(recipe)
-    opened = Workspace.create(workspace)
+    opened = open_workspace(workspace, need="line", write="yes", create=True)
     with opened.lock(), open_catalogue(opened) as catalogue, console_progress() as progress:
         log = run(loaded.eventlog, opened, progress, erased=Erasures(catalogue).mask)
     report = read_report(log)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from serve.commands.places import is_remote, open_mirror
 from serve.commands.shared import WORKSPACE, JsonOption, WorkspaceOption, open_workspace, print_json, print_table
 
 if TYPE_CHECKING:
@@ -34,11 +35,12 @@ def forget(
     """Erase customers from logs, vectors, segments, audiences and every kept snapshot; cannot be undone."""
     from index.files import read_ids
     from serve.console_progress import console_progress
-    from serve.forget import allow
+    from serve.forget import allow, finish_in_store
     from serve.forget import forget as erase
 
     ids: list[CustomerId] = [*(customers or ()), *(read_ids(file) if file is not None else ())]
-    opened = open_workspace(workspace)
+    remote = open_mirror(workspace, need="everything", write="yes") if is_remote(workspace) else None
+    opened = open_workspace(workspace) if remote is None else remote.local
     if allowed:
         count = allow(opened, ids)
         told = f"{count:,} of {len(set(map(str, ids))):,} customers were in the register and may come back."
@@ -46,16 +48,18 @@ def forget(
         return
     with console_progress() as progress:
         receipt = erase(opened, ids, progress)
+        if remote is not None:
+            finish_in_store(remote, ids, receipt, progress)
     if json:
         print_json(receipt)
     else:
         _print(receipt)
-    if receipt["search"]["found"]:
+    if found := _found(receipt):
         from configs.errors import ArtifactError
 
         raise ArtifactError(
             f"receipt {receipt['receipt']}: customers were erased, but these files of the workspace still name them: "
-            f"{', '.join(receipt['search']['found'])}; delete those that are not kinfolk's, and start again"
+            f"{', '.join(found)}; delete those that are not kinfolk's, and start again"
         )
 
 
@@ -63,7 +67,7 @@ def erasures(workspace: WorkspaceOption = WORKSPACE, json: JsonOption = False) -
     """List the receipts of erasures, oldest first."""
     from store.erasures import receipts
 
-    found = receipts(open_workspace(workspace).root)
+    found = receipts(open_workspace(workspace, need="notes").root)
     if json:
         print_json(found)
     elif not found:
@@ -78,7 +82,12 @@ def _closing(receipt: dict[str, Any]) -> str:
     """What the closing search said."""
     if receipt["search"] is None:
         return "not done"
-    return "nothing left" if not receipt["search"]["found"] else f"{len(receipt['search']['found'])} files left"
+    return f"{len(found)} files left" if (found := _found(receipt)) else "nothing left"
+
+
+def _found(receipt: dict[str, Any]) -> list[str]:
+    """What still names an erased customer, here and in an object store."""
+    return [*receipt["search"]["found"], *receipt.get("store", {}).get("found", ())]
 
 
 def _print(receipt: dict[str, Any]) -> None:
@@ -95,6 +104,11 @@ def _print(receipt: dict[str, Any]) -> None:
     print_table(("untouched", "why"), [(one["what"], one["why"]) for one in receipt["untouched"]])
     search = receipt["search"]
     typer.echo(f"Searched {search['files']:,} files, {search['bytes']:,} bytes: {_closing(receipt)}.")
+    if "store" in receipt:
+        store = receipt["store"]
+        typer.echo(
+            f"{store['url']} holds those files, by their SHA-256, and {store['others']:,} other objects, searched too."
+        )
     typer.echo(
         f"The receipt is kept as erasures/{receipt['receipt']}.json. Models were trained with these customers: "
         "run the next retraining soon."

@@ -27,7 +27,7 @@ def create(
     """Make a key and print it; it is shown this once and kept nowhere."""
     from serve.catalogues import open_catalogue
 
-    with open_catalogue(open_workspace(workspace)) as catalogue:
+    with open_catalogue(open_workspace(workspace, need="notes", write="notes")) as catalogue:
         key, secret = catalogue.create_key(name or f"{role} key", role)
     if json:
         print_json({"id": key.id, "name": key.name, "role": key.role, "key": secret})
@@ -43,7 +43,7 @@ def list_keys(workspace: WorkspaceOption = WORKSPACE, json: JsonOption = False) 
     """List all keys, without their secrets."""
     from serve.catalogues import open_catalogue
 
-    with open_catalogue(open_workspace(workspace)) as catalogue:
+    with open_catalogue(open_workspace(workspace, need="notes")) as catalogue:
         keys = catalogue.keys()
     rows = [
         {
@@ -72,6 +72,6 @@ def revoke(
     """End a key for good."""
     from serve.catalogues import open_catalogue
 
-    with open_catalogue(open_workspace(workspace)) as catalogue:
+    with open_catalogue(open_workspace(workspace, need="notes", write="notes")) as catalogue:
         revoked = catalogue.revoke_key(key)
     typer.echo(f"Key {revoked.id} ({revoked.name}) is revoked.")

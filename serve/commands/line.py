@@ -47,15 +47,15 @@ def run(
     """Run the whole line: check, prepare, train, embed, index, segment, publish. Started again, it resumes."""
     from serve.console_progress import console_progress
     from serve.recipe import load_recipe
-    from store.workspace import Workspace
 
     loaded = load_recipe(recipe)
     if as_of is not None:
         loaded = loaded.model_copy(update={"until": as_of.replace(tzinfo=UTC) + timedelta(days=1)})
     from serve.pipeline import run_line  # after the recipe's faults are told: this loads torch
 
+    opened = open_workspace(workspace, need="line", write="yes", create=True)
     with console_progress() as progress:
-        line = run_line(loaded, Workspace.create(workspace), progress, engine=engine)
+        line = run_line(loaded, opened, progress, engine=engine)
     counts = {"customers": line.log.n_customers, "events": line.log.n_events}
     if json:
         seconds = {stage: round(value, 3) for stage, value in line.seconds.items()}
@@ -92,7 +92,6 @@ def train(recipe: RecipeArgument, workspace: WorkspaceOption = WORKSPACE, json: 
     """Prepare the events and train the model of a recipe, without publishing anything. Started again, it resumes."""
     from serve.console_progress import console_progress
     from serve.recipe import load_recipe
-    from store.workspace import Workspace
 
     loaded = load_recipe(recipe)
     import eventlog.run
@@ -101,7 +100,7 @@ def train(recipe: RecipeArgument, workspace: WorkspaceOption = WORKSPACE, json: 
     from serve.pipeline import served_model
     from store.erasures import Erasures
 
-    opened = Workspace.create(workspace)
+    opened = open_workspace(workspace, need="line", write="yes", create=True)
     with opened.lock(), open_catalogue(opened) as catalogue, console_progress() as progress:
         log = eventlog.run.run(loaded.eventlog, opened, progress, erased=Erasures(catalogue).mask)
         model = training.run(loaded.train, log, opened, progress, served_model(opened))
@@ -134,8 +133,9 @@ def evaluate(
 
     if picture is not None:
         check_output(picture, (".png",), inputs=(labels,))
+    opened = open_workspace(workspace, snapshot, need="line")
     with console_progress() as progress:
-        evaluation = evaluate_snapshot(open_workspace(workspace), labels, snapshot, seed, progress)
+        evaluation = evaluate_snapshot(opened, labels, snapshot, seed, progress)
     if picture is not None:
         with output(picture) as path:
             draw(evaluation.results, path)

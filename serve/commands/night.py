@@ -73,7 +73,7 @@ def nightly(
 
     days = _days(as_of, first, last)
     check_accepted(accept or ())
-    loaded, opened = load_recipe(recipe), open_workspace(workspace)
+    loaded, opened = load_recipe(recipe), open_workspace(workspace, need="everything", write="yes")
     from serve.nightly import run_night  # after the recipe's faults are told: this loads torch
 
     _log_to_stderr()
@@ -121,7 +121,7 @@ def retrain(
     from serve.console_progress import console_progress
     from serve.recipe import load_recipe
 
-    loaded, opened = load_recipe(recipe), open_workspace(workspace)
+    loaded, opened = load_recipe(recipe), open_workspace(workspace, need="everything", write="yes")
     from serve.retrain import run_retraining
 
     _log_to_stderr()
@@ -143,7 +143,7 @@ def nights(
     from serve.night_files import read_reports
     from serve.webhook_aside import counted_aside, told_aside
 
-    opened = open_workspace(workspace)
+    opened = open_workspace(workspace, need="notes")
     found = read_reports(opened, limit)
     if json:
         print_json([{"page": str(one.page), **one.body, "set_aside": counted_aside(one.folder)} for one in found])
@@ -197,7 +197,7 @@ def prune(
     from serve.catalogues import open_catalogue
     from serve.retention import prune as remove
 
-    opened = open_workspace(workspace)
+    opened = open_workspace(workspace, need="everything", write="yes")
     with opened.lock(), open_catalogue(opened) as catalogue:
         gone = remove(opened, catalogue, keep, "cli")
     if json:

@@ -51,7 +51,7 @@ def list_objections(
 
     if out is not None:
         check_output(out, SUFFIXES)
-    with open_catalogue(open_workspace(workspace)) as catalogue:
+    with open_catalogue(open_workspace(workspace, need="notes")) as catalogue:
         standing = Objections(catalogue).standing()
     if out is not None:
         rows = [(o.customer, o.at.isoformat(timespec="seconds"), o.actor) for o in standing]
@@ -64,7 +64,7 @@ def list_objections(
         typer.echo(f"{len(standing):,} customers object{'' if out is None else f'; they are in {out}'}.")
 
 
-def _note(file: Path, objects: bool, workspace: Path, json: bool) -> None:
+def _note(file: Path, objects: bool, workspace: str, json: bool) -> None:
     from configs.errors import NotFoundError
     from index.files import read_ids
     from serve.catalogues import open_catalogue
@@ -72,7 +72,7 @@ def _note(file: Path, objects: bool, workspace: Path, json: bool) -> None:
     from serve.snapshot import Snapshot
     from store.objections import Objections
 
-    opened, ids = open_workspace(workspace), read_ids(file)
+    opened, ids = open_workspace(workspace, write="notes"), read_ids(file)
     try:
         snapshot = Snapshot.load(opened)
     except NotFoundError:  # nothing is published yet

@@ -32,7 +32,7 @@ def history(
     from serve.catalogues import open_catalogue
     from store.history import history as read_history
 
-    opened = open_workspace(workspace)
+    opened = open_workspace(workspace, need="kept")
     with open_catalogue(opened) as catalogue:
         entries = read_history(opened, catalogue, limit)
     rows = [
@@ -64,7 +64,7 @@ def audit(
     """List the audit log, newest first: who did what to what, and when. It only grows, and names no customer."""
     from serve.catalogues import open_catalogue
 
-    with open_catalogue(open_workspace(workspace)) as catalogue:
+    with open_catalogue(open_workspace(workspace, need="notes")) as catalogue:
         entries = catalogue.audit_log(limit, action=action)
     rows = [
         {
@@ -96,7 +96,7 @@ def rollback(
     from serve.catalogues import open_catalogue
     from store.history import rollback as roll_back
 
-    opened = open_workspace(workspace)
+    opened = open_workspace(workspace, need="kept", write="yes")
     with open_catalogue(opened) as catalogue:
         publication = roll_back(opened, catalogue, snapshot or to)
     typer.echo(f"Serving {publication.snapshot}; before: {publication.previous or 'none'}.")
@@ -112,7 +112,7 @@ def verify(
     from serve.console_progress import console_progress
     from serve.soundness import check, damage
 
-    opened = open_workspace(workspace)
+    opened = open_workspace(workspace, snapshot, need="everything" if every else "line")
     with console_progress() as progress:
         results = check(opened, snapshot, every=every, progress=progress)
     if json:

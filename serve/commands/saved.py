@@ -26,7 +26,7 @@ def list_saved(workspace: WorkspaceOption = WORKSPACE, json: JsonOption = False)
     """List the saved audiences, each with its last edition."""
     from serve.saved import load_saved, saved_names
 
-    opened = open_workspace(workspace)
+    opened = open_workspace(workspace, need="notes")
     found = [load_saved(opened, name) for name in saved_names(opened)]
     if json:
         print_json([{"name": s.name, "last": _facts(s.editions[-1]) if s.editions else None} for s in found])
@@ -40,7 +40,7 @@ def show(name: NameArgument, workspace: WorkspaceOption = WORKSPACE, json: JsonO
     """Show a saved audience: its options, and its editions with who entered and left, and why."""
     from serve.saved import load_saved
 
-    saved = load_saved(open_workspace(workspace), name)
+    saved = load_saved(open_workspace(workspace, need="notes"), name)
     if json:
         print_json({"name": name, "request": saved.options(), "editions": [_facts(e) for e in saved.editions]})
         return
@@ -68,7 +68,7 @@ def refresh(
     from serve.saved import load_saved, saved_names
     from serve.snapshot import Snapshot
 
-    opened = open_workspace(workspace)
+    opened = open_workspace(workspace, need="kept", write="yes")
     wanted = list(dict.fromkeys(names or saved_names(opened)))
     for name in wanted:
         load_saved(opened, name)  # all are there, or none is begun
@@ -102,7 +102,7 @@ def export(
     """Write the members of an edition, or who entered and left with it; without those who objected since. Audited."""
     from serve.audience_files import export_edition
 
-    told = export_edition(open_workspace(workspace), name, edition, out, changes)
+    told = export_edition(open_workspace(workspace, write="notes"), name, edition, out, changes)
     for words in told:
         typer.echo(words)
 
@@ -113,7 +113,7 @@ def remove(name: NameArgument, workspace: WorkspaceOption = WORKSPACE) -> None:
     from serve.catalogues import open_catalogue
     from serve.saved import remove as forget
 
-    opened = open_workspace(workspace)
+    opened = open_workspace(workspace, need="notes", write="yes")
     with open_catalogue(opened) as catalogue:
         forget(name, opened, catalogue, ACTOR)
     typer.echo(f"The saved audience {name} is removed.")

@@ -37,7 +37,7 @@ def members(
     from store.objections import Objections
 
     check_output(out, SUFFIXES)
-    place = open_workspace(workspace)
+    place = open_workspace(workspace, snapshot, write="notes")
     opened = Kept.load(place, snapshot)
     found = members_of(opened, segment, least_strength)
     with open_catalogue(place) as catalogue:
@@ -73,7 +73,7 @@ def card(
     check_output(out, PICTURES)
     if typical and out.suffix.lower() == ".png":
         raise InputError(f"{out}: no customer is named on a picture; --typical needs a page (.html)")
-    place = open_workspace(workspace)
+    place = open_workspace(workspace, snapshot, need="kept", write="notes" if typical else "no")
     opened = Kept.load(place, snapshot)
     profile, lineage = profile_of(opened.segments, segment), lineage_up_to(place, opened)
     with open_catalogue(place) as catalogue:

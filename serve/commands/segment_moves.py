@@ -55,7 +55,7 @@ def moves(
 
     if out is not None:
         check_output(out, SUFFIXES)
-    place = open_workspace(workspace)
+    place = open_workspace(workspace, need="kept", write="no" if out is None else "notes")
     with open_catalogue(place) as catalogue:
         found = _compared(place, catalogue, earlier, later)
         written = None if out is None else _write(found, out, segment, catalogue)
@@ -132,7 +132,7 @@ def history(
     from serve.lineage import Kept, lineage_up_to, stays
     from serve.segment_names import names_in_force
 
-    place = open_workspace(workspace)
+    place = open_workspace(workspace, need="kept")
     lineage = lineage_up_to(place, Kept.load(place))
     found = stays(lineage, customer)
     with open_catalogue(place) as catalogue:
@@ -164,7 +164,7 @@ def flow(
     from serve.pictures import PICTURES, draw_comparison
 
     check_output(out, PICTURES)
-    place = open_workspace(workspace)
+    place = open_workspace(workspace, need="kept")
     with open_catalogue(place) as catalogue:
         found = _compared(place, catalogue, earlier, later)
     with output(out) as path:

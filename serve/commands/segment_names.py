@@ -36,7 +36,7 @@ def rename(
     from serve.lineage import Kept
     from serve.segment_names import rename as give
 
-    place = open_workspace(workspace)
+    place = open_workspace(workspace, write="notes")
     opened = Kept.load(place)
     with open_catalogue(place) as catalogue:
         given = give(opened.segments, segment, name, catalogue, ACTOR)
@@ -85,7 +85,7 @@ def draw(out: PictureArgument, workspace: WorkspaceOption = WORKSPACE, snapshot:
     from serve.segment_names import names_in_force
 
     check_output(out, PICTURES)
-    place = open_workspace(workspace)
+    place = open_workspace(workspace, snapshot)
     opened = Kept.load(place, snapshot)
     with open_catalogue(place) as catalogue:
         called = names_in_force(opened.segments, catalogue)

@@ -56,7 +56,7 @@ def segments(
     from serve.moves import briefly
     from serve.segment_groups import in_groups
 
-    place = open_workspace(workspace)
+    place = open_workspace(workspace, snapshot, need="kept")
     opened = Kept.load(place, snapshot, deep=True)
     with open_catalogue(place) as catalogue:
         told = _told(place, opened, catalogue)
@@ -126,7 +126,7 @@ def show(
     from serve.segment_names import profile_of
     from store.segment_names import SegmentNames
 
-    place = open_workspace(workspace)
+    place = open_workspace(workspace, snapshot, need="kept")
     opened = Kept.load(place, snapshot)
     found = profile_of(opened.segments, segment)
     with open_catalogue(place) as catalogue:

@@ -16,16 +16,20 @@ import typer
 from typer.core import TyperGroup
 
 from configs.errors import InputError, KinfolkError, storage_fault
+from serve.commands.places import open_workspace as open_workspace
+from serve.commands.places import places
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from store.workspace import Workspace
-
 WorkspaceOption = Annotated[
-    Path,
+    str,
     typer.Option(
-        "--workspace", "-w", metavar="DIR", envvar="KINFOLK_WORKSPACE", help="Folder that kinfolk keeps everything in."
+        "--workspace",
+        "-w",
+        metavar="DIR",
+        envvar="KINFOLK_WORKSPACE",
+        help="Folder that kinfolk keeps everything in, or s3://bucket/prefix.",
     ),
 ]
 RecipeArgument = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML recipe; its least form lists `sources`.")]
@@ -37,7 +41,7 @@ EngineOption = Annotated[
     Literal["local", "ray"],
     typer.Option(help="Where most of the work is done: on this machine, or over the Ray cluster of RAY_ADDRESS."),
 ]
-WORKSPACE = Path("workspace")
+WORKSPACE = "workspace"
 NUMBER = re.compile(r"[-+]?[\d,.]*\d%?|")
 UNCUT = 300
 """Width of tables that are not for a terminal."""
@@ -49,10 +53,10 @@ class Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command. KinfolkError and a full disk exit with 2, anything unexpected with 1."""
         try:
-            with interruptible():
+            with interruptible(), places():
                 return super().invoke(ctx)
         except KinfolkError as error:
-            fail(str(error), error.exit_code)
+            fail(". ".join([str(error), *getattr(error, "__notes__", ())]), error.exit_code)
         except MemoryError:
             fail("out of memory; use a machine with more, or a smaller recipe (`base: small`)", 1)
         except Exception as error:
@@ -107,13 +111,6 @@ def unexpected(error: Exception) -> None:
         "command again for a traceback to report; a started line resumes where it stopped.",
         1,
     )
-
-
-def open_workspace(root: Path) -> "Workspace":
-    """The existing workspace at `root`; NotFoundError where there is none."""
-    from store.workspace import Workspace
-
-    return Workspace.open(root)
 
 
 def numbers(option: str, text: str) -> tuple[int, ...]:

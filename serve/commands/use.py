@@ -47,7 +47,7 @@ def similar(
     from serve.snapshot import Snapshot
     from store.objections import Objections
 
-    place = open_workspace(workspace)
+    place = open_workspace(workspace, snapshot)
     opened = Snapshot.load(place, snapshot)
     with open_catalogue(place) as catalogue:
         objected = objected_in(opened, Objections(catalogue))
@@ -85,7 +85,7 @@ def why(
     from serve.attribution import why as ask
     from serve.snapshot import Snapshot
 
-    opened = open_workspace(workspace)
+    opened = open_workspace(workspace, snapshot, need="line")
     found = ask(opened, Snapshot.load(opened, snapshot), customer, days)
     told = found.told
     if json:
@@ -134,8 +134,9 @@ def export_embeddings(
     from serve.console_progress import console_progress
     from serve.export import export_embeddings as export
 
+    opened = open_workspace(workspace, snapshot)
     with console_progress() as progress:
-        count = export(open_workspace(workspace), out, snapshot, progress)
+        count = export(opened, out, snapshot, progress)
     typer.echo(f"{count:,} customers are in {out}.")
 
 
@@ -144,5 +145,5 @@ def export_segments(out: OutArgument, workspace: WorkspaceOption = WORKSPACE, sn
     """Write customer_id, segment (-1: in none), strength (0 to 1), second (next best), second_strength, part."""
     from serve.export import export_segments as export
 
-    count = export(open_workspace(workspace), out, snapshot)
+    count = export(open_workspace(workspace, snapshot), out, snapshot)
     typer.echo(f"{count:,} customers are in {out}.")

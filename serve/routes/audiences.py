@@ -45,7 +45,8 @@ async def create_audience(request: Request, key: Creator, service: Services, sna
     parse = await uploads.receive(request)
 
     def work() -> tuple[StoredAudience, bool]:
-        return make_audience(parse(), snapshot, service.workspace, service.catalogue, key.name)
+        made = make_audience(parse(), snapshot, service.workspace, service.catalogue, key.name)
+        return service.kept(made, f"audiences/{made[0].id}")
 
     stored, new = await computed(service, work)
     answer = _answer(stored, service.catalogue.audience(stored.id))

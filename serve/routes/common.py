@@ -20,6 +20,7 @@ from serve.problems import FaultsError, UnavailableError
 from serve.service import Service
 from serve.snapshot import Snapshot
 
+WRITING = (Right.CREATE, Right.CONSENT)
 # these two only describe the ways to send a key in /openapi.json; serve.auth reads and checks it
 BEARER = HTTPBearer(auto_error=False, description="`Authorization: Bearer kf_...`")
 HEADER = APIKeyHeader(name="X-API-Key", auto_error=False)
@@ -44,13 +45,16 @@ def needs(right: Right) -> Callable[..., Awaitable[Key]]:
 
 async def allowed(request: Request, right: Right) -> Key:
     """The caller's key. Raises UnauthorizedError without a known one, ForbiddenError where it lacks `right`."""
-    keys, secret = (await service_of(request)).keys, secret_of(request)
+    service, secret = await service_of(request), secret_of(request)
+    keys = service.keys
     key = keys.remembered(secret) or await run_in_threadpool(keys.find, secret)
     if key is None:
         raise unknown()
     request.scope["state"]["key_name"] = key.name
     require(key, right)
     await check_parameters(request)
+    if right in WRITING and request.method != "GET":
+        service.catalogue.check_writable()  # before the work, not after it
     return key
 
 

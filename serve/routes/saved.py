@@ -41,7 +41,8 @@ async def save_audience(request: Request, key: Creator, service: Services, snaps
     parse = await uploads.receive(request)
 
     def work() -> tuple[Saved, bool]:
-        return save(saved, parse(), snapshot, service.workspace, service.catalogue, key.name)
+        made = save(saved, parse(), snapshot, service.workspace, service.catalogue, key.name)
+        return service.kept(made, f"saved/{saved}", *(f"audiences/{edition.audience}" for edition in made[0].editions))
 
     made, new = await computed(service, work)
     return JSONResponse(_answer(made).model_dump(mode="json"), 201 if new else 200)
@@ -56,9 +57,12 @@ def read_saved_audience(key: Reader, service: Services, saved: Name) -> SavedAns
 @router.post("/{saved}/refresh", status_code=201, response_model=EditionAnswer)
 async def refresh_saved_audience(key: Creator, service: Services, snapshot: Served, saved: Name) -> Response:
     """Make the edition over the served snapshot; 200 with the last one where there is nothing new."""
-    made, new = await computed(
-        service, lambda: refresh(saved, snapshot, service.workspace, service.catalogue, key.name)
-    )
+
+    def work() -> tuple[Edition, bool]:
+        made = refresh(saved, snapshot, service.workspace, service.catalogue, key.name)
+        return service.kept(made, f"saved/{saved}", f"audiences/{made[0].audience}")
+
+    made, new = await computed(service, work)
     return JSONResponse(_edition(made).model_dump(mode="json"), 201 if new else 200)
 
 
@@ -85,6 +89,7 @@ def read_changes(
 def remove_saved_audience(key: Creator, service: Services, saved: Name) -> None:
     """Forget a saved audience. Audiences that were made of it stay."""
     remove(saved, service.workspace, service.catalogue, key.name)
+    service.kept(None, f"saved/{saved}")
 
 
 def _answer(saved: Saved) -> SavedAnswer:

@@ -1,0 +1,68 @@
+"""What the object `current` of a remote workspace says: what is served, and every file with its checksum."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from configs.errors import ArtifactError
+from store.mirror import Files
+from store.objects import Objects
+
+FORMAT = 1
+CURRENT = "current"
+
+
+@dataclass(frozen=True)
+class Head:
+    """What `current` says."""
+
+    snapshot: str | None = None
+    trail: tuple[str, ...] = ()
+    files: Files = field(default_factory=dict)
+    writer: str | None = None
+    """Token of the lease under which it was last written. A service adds files without one."""
+    tag: str | None = None
+    """Of the object that it was read from; None where there is none yet."""
+
+    @property
+    def objects(self) -> set[str]:
+        """The checksums of all files."""
+        return {told["sha256"] for told in self.files.values()}
+
+    def below(self, folder: str) -> Files:
+        """The files in a folder."""
+        return {path: told for path, told in self.files.items() if path.startswith(f"{folder}/")}
+
+    def artifacts(self, *tops: str) -> list[str]:
+        """Every artifact in some folders, as `models/<key>`."""
+        return sorted({"/".join(path.split("/")[:2]) for path in self.files if path.split("/")[0] in tops})
+
+    def tagged(self, tag: str) -> "Head":
+        """The same, once it is written."""
+        return replace(self, tag=tag)
+
+    def to_json(self) -> bytes:
+        """The text of `current`."""
+        body = {"format": FORMAT, "snapshot": self.snapshot, "trail": self.trail, "files": self.files}
+        return json.dumps({**body, "writer": self.writer}, sort_keys=True, indent=1).encode() + b"\n"
+
+
+def read_head(objects: Objects) -> Head:
+    """What is served now. Raises ArtifactError where `current` is damaged, StorageError."""
+    stored = objects.read(CURRENT)
+    if stored is None:
+        return Head()
+    try:
+        body = json.loads(stored.body)
+        if body["format"] > FORMAT:
+            raise ArtifactError(f"{objects.url}: written by a newer version of kinfolk; upgrade kinfolk")
+        return Head(body["snapshot"], tuple(body["trail"]), body["files"], body.get("writer"), stored.tag)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"{objects.url}/{CURRENT}: damaged ({error}); restore its last version in the object store"
+        ) from None
+
+
+def same(one: Mapping[str, object] | None, other: Mapping[str, object] | None) -> bool:
+    """Whether two files are equal by their bytes; None is a file that is not there."""
+    return (one and one["sha256"]) == (other and other["sha256"])
