@@ -30,7 +30,6 @@ import embed.run
 import eventlog.run
 import train.run
 from bench.retrain import until
-from cluster.config import SegmentsConfig
 from configs.errors import ConflictError
 from embed.artifact import Embeddings
 from eventlog.behaviour import Behaviour, behaviour, load_behaviour, write_behaviour
@@ -45,7 +44,7 @@ from store.workspace import Workspace
 
 Ints = npt.NDArray[np.int64]
 FACTS = "facts.json"
-LATELY = SegmentsConfig().lately_days
+LATELY = 28
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from bench import clusterers
-from bench.bank_nights import Night
+from bench.bank_nights import LATELY, Night
 from cluster.config import SegmentsConfig
 from cluster.fit import fit
 from cluster.lately import Lately
@@ -102,12 +102,12 @@ class Votes(Kinfolk):
         self.config = SegmentsConfig(seed=seed, shadow_every=NEVER)
 
 
-class Whole(Kinfolk):
-    """Votes alone, by whole histories and not by the last days."""
+class Recent(Kinfolk):
+    """Votes alone, by whole histories and by the last days."""
 
     def __init__(self, seed: int, groups: int) -> None:
         super().__init__(seed, groups)
-        self.config = SegmentsConfig(seed=seed, shadow_every=NEVER, lately_days=0)
+        self.config = SegmentsConfig(seed=seed, shadow_every=NEVER, lately_days=LATELY)
 
 
 class Weekly(Kinfolk):
@@ -209,7 +209,7 @@ KEEPERS: dict[str, Callable[[int, int], Keeper]] = {
     "kinfolk": Kinfolk,
     "kinfolk-weekly": Weekly,
     "votes": Votes,
-    "whole": Whole,
+    "votes-lately": Recent,
     "kinfolk-refit": KinfolkRefit,
     "umap-hdbscan-refit": Refit,
     "kmeans": FixedKMeans,

@@ -38,8 +38,8 @@ class SegmentsConfig(Config):
     """Share of a customer's neighbours that must be in a segment for the customer to join it by vote."""
     lead: float = Field(default=0.4, ge=0, le=1)
     """By what share of the votes another segment must lead for a customer to leave the one where they are at home."""
-    lately_days: int = Field(default=28, ge=0)
-    """Last days of a history that alone may send a customer to another segment, where they say so clearly; 0: none."""
+    lately_days: int = Field(default=0, ge=0)
+    """Last days (28, say) that alone may send a customer to another segment, sooner but oftener in error; 0: none."""
     shadow_every: int = Field(default=1, ge=1)
     """Every how many snapshots a fresh segmentation is compared with the one that stands: splits, merges, births."""
     renew_every: int = Field(default=60, ge=1)

@@ -64,6 +64,7 @@ def run(
     previous = usable(previous, embeddings)
     # threads do not change the outcome, so they are no part of what it was made from
     settings = config.model_dump(mode="json", exclude={"threads"})
+    lately = lately if config.lately_days else None
     line = [*([previous.segments.key] if previous else []), *(["lately"] if lately else [])]
     key = key_of(KIND, VERSION, ALGORITHM, settings, embeddings.key, fingerprint(behaviour), *line)
     if stands(folder, KIND, VERSION, key):

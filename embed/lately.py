@@ -31,17 +31,17 @@ Lately = Callable[[np.ndarray, int], np.ndarray]
 def lately(config: EmbedConfig, model: Model, log: EventLog) -> Lately:
     """What gives the vectors of customers of `log` from their last days.
 
-    Raises ConflictError where the log's fields are not those that the model was trained on.
+    It raises ConflictError where the log's fields are not those that the model was trained on.
     """
-    log = recoded(log, model.schema)
 
     def vectors(customers: np.ndarray, days: int) -> np.ndarray:
+        events = recoded(log, model.schema)
         out = np.empty((len(customers), model.width), np.float32)
         set_threads()
         with torch_threads(config.threads), best_device(model) as encoder:
             for start in range(0, len(customers), BLOCK):
                 block = customers[start : start + BLOCK]
-                last = only(log, block, *last_days(log, block, days))
+                last = only(events, block, *last_days(events, block, days))
                 for part in length_buckets(np.diff(last.offsets), config.batch_events, longest=ROUND):
                     begin, end = last.offsets[part], last.offsets[part + 1]
                     out[start + part] = encoder.vectors(states(encoder, last, part, begin, end))

@@ -62,6 +62,7 @@ segments:
   min_customers: 8
   stability_runs: 1
   min_stability: 0.3
+  lately_days: 28
 audience:
   scorers: [centroid, logistic]
   least_seeds: 10
