@@ -102,11 +102,15 @@ class BankNights:
         )
 
 
-def bank_nights(home: Path, customers: int, days: int, nights: int, seed: int) -> BankNights:
-    """The nights at `home`, made where they are missing: trained on `days` days, `nights` nights after them."""
+def bank_nights(home: Path, customers: int, days: int, nights: int, seed: int, sections: str = "") -> BankNights:
+    """The nights at `home`, made where they are missing: trained on `days` days, `nights` nights after them.
+
+    `sections` are added to the recipe.
+    """
     made = BankNights(home, days - 1, nights)
     config = SimulateConfig.checked(customers=customers, days=days + nights, seed=seed)
     facts = {"start": config.start.isoformat(), "customers": customers, "days": days, "nights": nights, "seed": seed}
+    facts |= {"sections": sections} if sections else {}
     note = home / "nights" / FACTS
     if note.is_file() and json.loads(note.read_text(encoding="utf-8")) != facts:
         raise ConflictError(f"{home}: holds other nights ({note.read_text(encoding='utf-8')}); choose another folder")
@@ -115,7 +119,9 @@ def bank_nights(home: Path, customers: int, days: int, nights: int, seed: int) -
     summary = simulate(config, home / "bank")
     note.parent.mkdir(exist_ok=True)
     write_atomic(note, json.dumps(facts))
-    workspace, recipe = Workspace.create(home / "workspace"), load_recipe(summary.recipe)
+    recipe_file = home / "bank" / "bench.yaml"
+    recipe_file.write_text(summary.recipe.read_text(encoding="utf-8") + sections, encoding="utf-8")
+    workspace, recipe = Workspace.create(home / "workspace"), load_recipe(recipe_file)
     log = eventlog.run.run(recipe.eventlog, workspace)
     midnight = (config.start - date(1970, 1, 1)).days * DAY + days * DAY
     model = train.run.run(recipe.train, log_until(log, midnight, days), workspace)

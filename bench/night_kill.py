@@ -26,13 +26,15 @@ from eventlog.simulate.run import run as simulate
 from store.workspace import Workspace
 
 START, DAYS = date(2025, 1, 1), 30
-SECTIONS = """\
+MODEL = """\
 train:
   width: 64
   epochs: 1
   epoch_events: 20_000
-night:
-  gates: {volume: 0, field_drift: 1000, vector_drift: 2, moved: 1, unseen: 1, absent: 1, unassigned: 1, stability: 0}
+"""
+SECTIONS = f"""\
+{MODEL}night:
+  gates: {{volume: 0, field_drift: 1000, vector_drift: 2, moved: 1, unseen: 1, absent: 1, unassigned: 1, stability: 0}}
 """
 EVERY = 10
 """Kills after which a night is run to its end."""
