@@ -32,10 +32,10 @@ def available_cpus() -> int:
     return max(1, cores)
 
 
-def _wished() -> int | None:
-    """What was set before, by the user or by an earlier call."""
+def wished_threads() -> int:
+    """What was set before, by the user or by an earlier call, else all cores."""
     value = os.environ.get("OMP_NUM_THREADS", "")
-    return int(value) if value.isdigit() and int(value) > 0 else None
+    return int(value) if value.isdigit() and int(value) > 0 else available_cpus()
 
 
 def set_threads(count: int | None = None) -> int:
@@ -47,7 +47,7 @@ def set_threads(count: int | None = None) -> int:
     """
     for name, value in REPRODUCIBLE.items():
         os.environ.setdefault(name, value)
-    threads = count or _wished() or available_cpus()
+    threads = count or wished_threads()
     for name in POOLS:
         if count is None:
             os.environ.setdefault(name, str(threads))

@@ -1,21 +1,29 @@
 """Shared fixtures: a workspace made once by really running the line over a small simulated bank."""
 
 import fcntl
+import logging
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+# two workers beside each other, and last bits that do not hang on which of them made a shared workspace
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import forked
 import night_world
 import pytest
+import structlog
 from hypothesis import settings
 from night_world import NightWorld
 
+from store.threads import POOLS
 from store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -34,6 +42,22 @@ BENCHES = tempfile.TemporaryDirectory(prefix="kinfolk-benches-")
 would hide what a wheel has forgotten."""
 (Path(BENCHES.name) / "bench").symlink_to(Path(__file__).resolve().parents[1] / "bench")
 sys.path.append(BENCHES.name)
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    """Undo what a command that runs within a test sets for its whole process: the log, and the number of threads."""
+    threads, root = {name: os.environ.get(name) for name in POOLS}, logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:], root.level = handlers, level
+    for name, value in threads.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
 
 CUSTOMERS, DAYS = 600, 60
 TINY = """\

@@ -40,7 +40,7 @@ def nights(seed: int, customers: int = 3_000) -> Pair:
         events = counts.sum(axis=1, keepdims=True)
         matrix = np.hstack([events, counts / events]).astype(np.float32)
         vectors = matrix[:, 1:] / np.linalg.norm(matrix[:, 1:], axis=1, keepdims=True)
-        both.append(Night(ids, vectors, Behaviour(FEATURES, matrix), ids))
+        both.append(Night(ids, vectors, Behaviour(FEATURES, matrix), vectors, ids))
     return Pair(*both)
 
 

@@ -46,7 +46,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> EventLogConfig:
     return EventLogConfig.model_validate({"sources": [source], "memory_mb": 1})
 
 
-@pytest.mark.parametrize("moment", [".spool/block-000001.arrow", ".spool/part-*", ".*.part/codes.npy"])
+@pytest.mark.parametrize("moment", [".spool/block-0-000001.arrow", ".spool/part-*", ".*.part/codes.npy"])
 def test_a_killed_run_started_again_ends_with_the_same_bytes(
     config: EventLogConfig, tmp_path: Path, moment: str
 ) -> None:

