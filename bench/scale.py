@@ -16,7 +16,7 @@ MEASUREMENTS = Path(__file__).with_name("measurements.json")
 POPULATIONS = (1_000_000, 10_000_000, 100_000_000)
 HOURS_A_MONTH, NIGHTS_A_MONTH = 730, 30
 VERIFIED = 2
-"""A publication reads every byte twice: when it is sealed, and when it is checked in its place."""
+"""A publication hashes every byte twice: when it is written, and when it is checked in its place."""
 BEHAVIOURS = 393
 """Features of behaviour, four bytes each."""
 
