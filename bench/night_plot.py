@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 POPULATION, EVENTS = "customers, one share of whom have new events", "new events, one population"
 
@@ -47,7 +48,10 @@ def draw(axes: Any, points: list[tuple[float, float]], what: str) -> None:
     for x, y in points:
         axes.annotate(f"{y:.0f} s", (x, y), textcoords="offset points", xytext=(0, -14), ha="center", fontsize=9)
     axes.set(xscale="log", yscale="log", xlabel=what, ylabel="seconds of a night")
-    axes.margins(y=0.25)
+    for axis, at in ((axes.xaxis, across), (axes.yaxis, [10, 100])):
+        axis.set_ticks(at, [f"{value:,.0f}" for value in at])
+        axis.set_minor_locator(NullLocator())
+    axes.margins(x=0.12, y=0.25)
     axes.legend(frameon=False, loc="upper left")
 
 
