@@ -18,6 +18,7 @@ from eventlog.sequences import DAY, EventLog
 from store.threads import set_threads
 from train.artifact import Model
 from train.encode import ROUND, length_buckets, states, torch_threads
+from train.forecast import rows_before
 
 WEEK, MONDAY = 7 * DAY, 3 * DAY
 """1 January 1970 was a Thursday."""
@@ -69,18 +70,7 @@ def last_days(log: EventLog, customers: np.ndarray, days: int) -> tuple[np.ndarr
     first, stop = log.offsets[customers], log.offsets[customers + 1]
     last = np.asarray(log.time[stop - 1])
     monday = last - (last + MONDAY) % WEEK
-    end = rows_since(log, customers, monday)
+    end = rows_before(log, customers, monday)
     end = np.where(end > first, end, stop)
-    begin = rows_since(log, customers, monday - days * DAY)
+    begin = rows_before(log, customers, monday - days * DAY)
     return np.maximum(first, np.minimum(begin, end - FEWEST)), end
-
-
-def rows_since(log: EventLog, customers: np.ndarray, since: np.ndarray) -> np.ndarray:
-    """Each customer's first row at or after a moment of its own, int64 [q]; the row after the last where none is."""
-    low, high = log.offsets[customers].copy(), log.offsets[customers + 1].copy()
-    while (open_ := low < high).any():  # bisection, all customers at once
-        middle = (low + high) // 2
-        before = np.asarray(log.time[np.minimum(middle, log.n_events - 1)]) < since
-        low, high = np.where(open_ & before, middle + 1, low), np.where(open_ & ~before, middle, high)
-    rows: np.ndarray = low
-    return rows

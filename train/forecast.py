@@ -78,8 +78,8 @@ def fit_forecasts(
     return mixture(slopes, now, 2 + len(encoder.layout.totals), count)
 
 
-def rows_before(log: EventLog, customers: np.ndarray, time: int) -> np.ndarray:
-    """For each customer (position in the log) the row after the last event before a time, int64 [n]."""
+def rows_before(log: EventLog, customers: np.ndarray, time: int | np.ndarray) -> np.ndarray:
+    """For each customer (position in the log) the row after the last event before a time, or its own; int64 [n]."""
     begin, end = log.offsets[customers], log.offsets[customers + 1]
     low, high = begin.copy(), end.copy()
     while (open_ := low < high).any():  # bisection, all customers at once
