@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from configs.errors import ArtifactError
+from configs.errors import ArtifactError, DataError
 from eventlog.quarantine import SCHEMA, bad_rows, duplicate_rows, malformed_lines
 from eventlog.read import read_chunks
 from eventlog.scan import Limits, Reading, read_again, same_future
@@ -164,6 +164,8 @@ def _write(writer: ArtifactWriter, table: Table, reading: Reading) -> None:
             lines.add(malformed_lines(table.source, chunk.malformed), places + len(pieces))
             kind = key_of([[field.name, str(field.type), field.nullable] for field in chunk.table.schema])
             pieces += [(len(segment.rows), kind) for segment in chunk.segments]
+    if moved := [file.label for file in table.files if not file.is_as_found()]:
+        raise DataError(f"{moved[0]}: changed while it was read; start again once it is whole")
     counts = reading.counts
     body = {
         "rows": counts.rows,

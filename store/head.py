@@ -1,15 +1,19 @@
 """What the object `current` of a remote workspace says: what is served, and every file with its checksum."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from configs.errors import ArtifactError
 from store.mirror import Files
 from store.objects import Objects
+from store.workspace import SNAPSHOT_NAME
 
 FORMAT = 1
 CURRENT = "current"
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,25 @@ def read_head(objects: Objects) -> Head:
         body = json.loads(stored.body)
         if body["format"] > FORMAT:
             raise ArtifactError(f"{objects.url}: written by a newer version of kinfolk; upgrade kinfolk")
+        _check_names(body)
         return Head(body["snapshot"], tuple(body["trail"]), body["files"], body.get("writer"), stored.tag)
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(
             f"{objects.url}/{CURRENT}: damaged ({error}); restore its last version in the object store"
         ) from None
+
+
+def _check_names(body: Mapping[str, Any]) -> None:
+    """Raise ValueError where a name leads out of the folder here: to write in a bucket is not to write on a disk."""
+    for path, told in body["files"].items():
+        parts = path.split("/")
+        if {"", ".", ".."} & set(parts) or "\\" in path or "\0" in path:
+            raise ValueError(f"{path!r} is no path in a workspace")
+        if not SHA256.fullmatch(told["sha256"]):
+            raise ValueError(f"{path}: its checksum is no SHA-256")
+    for name in (*body["trail"], *filter(None, [body["snapshot"]])):
+        if not SNAPSHOT_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a snapshot")
 
 
 def same(one: Mapping[str, object] | None, other: Mapping[str, object] | None) -> bool:

@@ -55,6 +55,9 @@ class Pull:
             if served is not None and self._stands(f"snapshots/{served}"):  # last, so that what it names stands
                 write_atomic(self.mirror.workspace.trail_file, "".join(f"{name}\n" for name in self.head.trail))
                 write_atomic(self.mirror.workspace.pointer, f"{served}\n")
+            elif served is None:  # left by a push that failed: what only this folder serves is not served
+                for path in (self.mirror.workspace.pointer, self.mirror.workspace.trail_file):
+                    path.unlink(missing_ok=True)
             self._clear()
             here = {path: told for path, told in self.head.files.items() if (self.root / path).is_file()}
             self.mirror.note(here, catalogue)

@@ -8,14 +8,16 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 from object_store import running_bucket
 
 from configs.errors import ArtifactError, BusyError, InputError, NotFoundError
 from store.artifact import create
+from store.head import FORMAT, read_head
 from store.lease import leased
-from store.objects import Objects
+from store.objects import Objects, Stored
 from store.remote import RemoteWorkspace, opened
 from store.workspace import Workspace
 
@@ -285,3 +287,26 @@ def test_places_that_cannot_be_are_told(tmp_path: Path, bucket: str, monkeypatch
         none = opened(f"{bucket}-none/x", write=write, cache=tmp_path)
         with pytest.raises(NotFoundError, match=f"{bucket}-none: there is no such bucket"), none:
             pass
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"files": {"audiences/../../.bashrc": {"size": 1, "sha256": "0" * 64}}},
+        {"files": {"/etc/passwd": {"size": 1, "sha256": "0" * 64}}},
+        {"files": {"catalogue.db": {"size": 1, "sha256": "../current"}}},
+        {"snapshot": "../elsewhere"},
+        {"trail": ["s-a", "../s-b"]},
+    ],
+)
+def test_names_that_lead_out_of_the_folder_are_refused(change: dict[str, object]) -> None:
+    body = {"format": FORMAT, "snapshot": None, "trail": [], "files": {}, "writer": None} | change
+
+    class Bucket:
+        url = "s3://bucket/prefix"
+
+        def read(self, name: str) -> Stored:
+            return Stored(json.dumps(body).encode(), "tag")
+
+    with pytest.raises(ArtifactError, match="current: damaged"):
+        read_head(cast("Objects", Bucket()))

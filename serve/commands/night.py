@@ -172,9 +172,10 @@ def resend(recipe: RecipeArgument, workspace: WorkspaceOption = WORKSPACE, json:
     from serve.recipe import load_recipe
     from serve.webhook_aside import resend as send
 
-    config, opened = load_recipe(recipe).night.webhook, open_workspace(workspace)
+    config = load_recipe(recipe).night.webhook
     if config is None:
         raise InputError(f"{recipe}: has no night.webhook to send events to; name its url there")
+    opened = open_workspace(workspace, need="notes", write="yes")
     _log_to_stderr()
     with opened.lock(), open_catalogue(opened) as catalogue:
         told = send(opened, catalogue, config, "cli")
