@@ -62,7 +62,7 @@ wheel-test: wheel
 bench: $(VENV)/.dev
 	for stage in bench/*.py; do \
 		name=$$(basename "$$stage" .py); \
-		case "$$name" in __init__|measure|peers|bank|vectors|vectors_of|yardstick|probes|quality|bank_judge|bank_nights|clusterers|keepers|nights|worlds|registry|night_plot|segments_peers|segments_bank) continue ;; esac; \
+		case "$$name" in __init__|measure|peers|bank|vectors|vectors_of|yardstick|probes|quality|bank_judge|bank_nights|clusterers|keepers|nights|worlds|registry|night_plot|alerts|changes|segments_peers|segments_bank) continue ;; esac; \
 		$(BIN)/python -m "bench.$$name"; \
 	done
 
