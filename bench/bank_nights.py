@@ -5,8 +5,7 @@ bank does. Everything is kept in a folder and made once, so that ways to segment
 
     HOME/bank               the simulated bank, its truth included
     HOME/workspace          the prepared log, the model, the embeddings of the last night made
-    HOME/nights/NN          ids.npy int64 [n], vectors.npy float32 [n, d], lately.npy (the same of the last LATELY days
-                            alone), behaviour/, changed.npy (rows), truth.npy
+    HOME/nights/NN          ids.npy int64 [n], vectors.npy float32 [n, d], behaviour/, changed.npy (rows), truth.npy
                             (int16 [n], the persona of that day, -1 for who has left the bank)
     HOME/nights/facts.json  what was asked for
 
@@ -18,13 +17,13 @@ import json
 import shutil
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-import embed.lately
 import embed.refresh
 import embed.run
 import eventlog.run
@@ -32,6 +31,7 @@ import train.run
 from bench.retrain import until
 from configs.errors import ConflictError
 from embed.artifact import Embeddings
+from embed.config import EmbedConfig
 from eventlog.behaviour import Behaviour, behaviour, load_behaviour, write_behaviour
 from eventlog.sequences import DAY, EventLog
 from eventlog.simulate.config import SimulateConfig
@@ -39,12 +39,13 @@ from eventlog.simulate.personas import NAMES
 from eventlog.simulate.run import run as simulate
 from eventlog.simulate.truth import personas_at
 from serve.recipe import load_recipe
+from serve.weeks import EventWeeks
 from store.artifact import write_atomic
 from store.workspace import Workspace
+from train.artifact import Model
 
 Ints = npt.NDArray[np.int64]
 FACTS = "facts.json"
-LATELY = 28
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +58,10 @@ class Night:
     """[n, d], of unit length."""
     behaviour: Behaviour
     """[n, f]"""
-    lately: npt.NDArray[np.float32]
-    """[n, d], of each customer's last LATELY days."""
     changed: Ints
     """Rows whose vector is new or other than the night before; on the first night all."""
+    weeks: EventWeeks
+    """What whole weeks tell."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,20 @@ class BankNights:
 
     def night(self, number: int) -> Night:
         """One night, its arrays mapped from disk."""
-        arrays = {
-            name: np.load(self.folder(number) / f"{name}.npy") for name in ("ids", "vectors", "lately", "changed")
-        }
-        return Night(behaviour=load_behaviour(self.folder(number) / "behaviour"), **arrays)
+        arrays = {name: np.load(self.folder(number) / f"{name}.npy") for name in ("ids", "vectors", "changed")}
+        log, model, midnight = self.made
+        cut = log_until(log, midnight + number * DAY, self.first + 1 + number)
+        behaviour = load_behaviour(self.folder(number) / "behaviour")
+        return Night(behaviour=behaviour, weeks=EventWeeks(EmbedConfig(), model, cut), **arrays)
+
+    @cached_property
+    def made(self) -> tuple[EventLog, Model, int]:
+        """The log with all days, the model, and the first midnight after the days that the model saw."""
+        recipe, workspace = load_recipe(self.home / "bank" / "bench.yaml"), Workspace.create(self.home / "workspace")
+        log = eventlog.run.run(recipe.eventlog, workspace)
+        start = date.fromisoformat(json.loads((self.home / "nights" / FACTS).read_text(encoding="utf-8"))["start"])
+        midnight = (start - date(1970, 1, 1)).days * DAY + (self.first + 1) * DAY
+        return log, train.run.run(recipe.train, log_until(log, midnight, self.first + 1), workspace), midnight
 
     def personas(self, number: int) -> npt.NDArray[np.int16]:
         """The code of every customer's persona on that day, -1 for who has left; int16 [n]."""
@@ -121,10 +132,8 @@ def bank_nights(home: Path, customers: int, days: int, nights: int, seed: int, s
     write_atomic(note, json.dumps(facts))
     recipe_file = home / "bank" / "bench.yaml"
     recipe_file.write_text(summary.recipe.read_text(encoding="utf-8") + sections, encoding="utf-8")
-    workspace, recipe = Workspace.create(home / "workspace"), load_recipe(recipe_file)
-    log = eventlog.run.run(recipe.eventlog, workspace)
-    midnight = (config.start - date(1970, 1, 1)).days * DAY + days * DAY
-    model = train.run.run(recipe.train, log_until(log, midnight, days), workspace)
+    recipe = load_recipe(recipe_file)
+    log, model, midnight = made.made
     places = [home / "workspace" / f"night-{number:02d}" for number in range(nights + 1)]
     # a run that was stopped goes on from the last night whose states are still there
     begin = max((n for n, place in enumerate(places) if place.is_dir() and made.folder(n).is_dir()), default=0)
@@ -139,8 +148,7 @@ def bank_nights(home: Path, customers: int, days: int, nights: int, seed: int, s
             new = embed.refresh.run(recipe.embed, model, cut, held, places[number])
         if not made.folder(number).is_dir():
             day = config.start + timedelta(days=days - 1 + number)
-            lately = embed.lately.lately(recipe.embed, model, cut)(np.arange(cut.n_customers), LATELY)
-            _keep(made, number, cut, new, lately, personas_at(home / "bank" / "truth", day))
+            _keep(made, number, cut, new, personas_at(home / "bank" / "truth", day))
         if number > 1 and places[number - 1].is_dir():
             shutil.rmtree(places[number - 1])
         held = new
@@ -158,7 +166,6 @@ def _keep(
     number: int,
     log: EventLog,
     held: Embeddings,
-    lately: npt.NDArray[np.float32],
     personas: pl.DataFrame,
 ) -> None:
     """Write a night: into a folder beside it, renamed when it is whole."""
@@ -182,7 +189,6 @@ def _keep(
     )
     np.save(scratch / "ids.npy", ids)
     np.save(scratch / "vectors.npy", np.ascontiguousarray(held.vectors))
-    np.save(scratch / "lately.npy", lately)
     np.save(scratch / "changed.npy", changed)
     np.save(scratch / "truth.npy", truth.fill_null(-1).to_numpy().astype(np.int16))
     write_behaviour(behaviour(log), log.key, scratch / "behaviour", {"eventlog": log.key})

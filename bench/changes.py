@@ -1,7 +1,7 @@
 """Does a week tell who lives differently now? `python -m bench.changes --home FOLDER --customers 20000`.
 
 A simulated bank; the model sees the first 120 days, and the Mondays of the eight weeks after 148 days are judged as a
-night does (`serve/night_changes.py`), beside the true changes of persona (new job, house, child, ...). Ways:
+night does (`serve/weeks.py`), beside the true changes of persona (new job, house, child, ...). Ways:
 
     changed   the last four weeks beside the eight before, as shipped
     told      the same vectors, judged by two linear classifiers that were told the personas: how likely it is that both
@@ -15,7 +15,7 @@ are told of in as many days).
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,15 @@ import train.run
 from bench.bank import options, prepared_bank
 from bench.bank_nights import log_until
 from bench.measure import measured
+from cluster.lately import WEEK
 from embed.config import EmbedConfig
 from eventlog.recode import recoded
-from eventlog.sequences import DAY, SECOND, EventLog
+from eventlog.sequences import DAY, EventLog
 from eventlog.simulate.config import SimulateConfig
 from eventlog.simulate.personas import NAMES
 from eventlog.simulate.truth import personas_at
-from serve.night_changes import WEEK, Marks, WeekVectors, learnt
 from serve.recipe import load_recipe
+from serve.weeks import Marks, WeekVectors, learnt
 from store.threads import set_threads
 
 TRAINED, FIRST, WEEKS = 120, 148, 8
@@ -95,8 +96,7 @@ def judge(home: Path, customers: int, days: int, seed: int) -> Judged:
     mondays = [first + timedelta(weeks=w) for w in range(WEEKS + 1)]
     z = {way: np.full((len(mondays), log.n_customers), -np.inf) for way in ("changed", "told")}
     for w, monday in enumerate(mondays):
-        end = int(datetime(monday.year, monday.month, monday.day, tzinfo=UTC).timestamp()) * SECOND
-        marks, found = learnt(vectors, end)
+        marks, found = learnt(vectors, (monday - date(1970, 1, 1)).days)
         if found is None:
             raise SystemExit("too few customers have events enough; choose more of them")
         z["changed"][w, marks.customers] = found.z(marks)

@@ -13,10 +13,9 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from bench import clusterers
-from bench.bank_nights import LATELY, Night
+from bench.bank_nights import Night
 from cluster.config import SegmentsConfig
 from cluster.fit import fit
-from cluster.lately import Lately
 from cluster.registry import Registry, advance, begin, is_due
 from cluster.run import sample_of
 from cluster.sharpen import Space
@@ -42,11 +41,6 @@ def rows_before(known: Labels, ids: Labels) -> Labels:
     return np.where(known[at] == ids, at, -1)
 
 
-def lately_of(night: Night) -> Lately:
-    """What gives the vectors of last days, which the nights were made with."""
-    return lambda rows, days: np.asarray(night.lately[rows])
-
-
 class Kinfolk:
     """kinfolk's registry with its own settings, reading behaviours as a line does."""
 
@@ -59,8 +53,8 @@ class Kinfolk:
         """The registry is begun."""
         with threadpool_limits(1, user_api="blas"):
             sample = sample_of(pl.Series(night.ids), self.config)
-            lately = lately_of(night)
-            self.registry = begin(night.vectors, self.config, sample=sample, view=self.view(night), lately=lately)
+            view = self.view(night)
+            self.registry = begin(night.vectors, self.config, sample=sample, view=view, weeks=night.weeks)
         return self.kept(night)
 
     def next(self, night: Night) -> Labels:
@@ -78,7 +72,7 @@ class Kinfolk:
                 self.config,
                 sample=sample,
                 view=view,
-                lately=lately_of(night),
+                weeks=night.weeks,
             )
         return self.kept(night)
 
@@ -95,19 +89,21 @@ class Kinfolk:
 
 
 class Votes(Kinfolk):
-    """kinfolk's registry without shadows: votes alone, so that no segment is ever born, split, merged or gone."""
+    """kinfolk's registry by votes of whole histories alone: no shadows, so that no segment is ever born, split, merged
+    or gone, and nobody is placed by the last weeks.
+    """
+
+    def __init__(self, seed: int, groups: int) -> None:
+        super().__init__(seed, groups)
+        self.config = SegmentsConfig(seed=seed, shadow_every=NEVER, change_z=0)
+
+
+class Recent(Kinfolk):
+    """Votes by whole histories, and by the last weeks of who lives differently."""
 
     def __init__(self, seed: int, groups: int) -> None:
         super().__init__(seed, groups)
         self.config = SegmentsConfig(seed=seed, shadow_every=NEVER)
-
-
-class Recent(Kinfolk):
-    """Votes alone, by whole histories and by the last days."""
-
-    def __init__(self, seed: int, groups: int) -> None:
-        super().__init__(seed, groups)
-        self.config = SegmentsConfig(seed=seed, shadow_every=NEVER, lately_days=LATELY)
 
 
 class Weekly(Kinfolk):

@@ -27,13 +27,14 @@ from cluster.definition import Definition
 from cluster.events import SegmentEvent
 from cluster.fit import Membership
 from cluster.hierarchy import Join
+from cluster.lately import Changed
 from cluster.map import draw
 from cluster.neighbours import Floats
 from cluster.page import write_page
 from cluster.profile import Driver
 from cluster.registry import Registry
 from cluster.stability import word
-from cluster.state import read_events, read_facts, read_registry, write_state
+from cluster.state import read_changed, read_events, read_facts, read_registry, write_state
 from configs.errors import ArtifactError
 from store.artifact import ArtifactWriter, Manifest, create, verify
 
@@ -176,6 +177,10 @@ class Segments:
         if self.manifest.version == 1:
             return None
         return read_registry(self.folder, self.members)
+
+    def changed(self) -> Changed:
+        """Who has lived differently lately; nobody where that was not asked. Raises ArtifactError."""
+        return Changed.nobody() if self.manifest.version == 1 else read_changed(self.folder, read_facts(self.folder))
 
 
 def write_segments(

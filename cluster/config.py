@@ -38,8 +38,9 @@ class SegmentsConfig(Config):
     """Share of a customer's neighbours that must be in a segment for the customer to join it by vote."""
     lead: float = Field(default=0.4, ge=0, le=1)
     """By what share of the votes another segment must lead for a customer to leave the one where they are at home."""
-    lately_days: int = Field(default=0, ge=0)
-    """Last days (28, say) that alone may send a customer to another segment, sooner but oftener in error; 0: none."""
+    change_z: float = Field(default=4.0, ge=0, le=1000)
+    """Once a week, a customer's last four weeks are a change of habits from so many robust standard deviations on; it
+    is told, and may send them to another segment. 0: nobody is asked about."""
     shadow_every: int = Field(default=1, ge=1)
     """Every how many snapshots a fresh segmentation is compared with the one that stands: splits, merges, births."""
     renew_every: int = Field(default=60, ge=1)

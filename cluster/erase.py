@@ -2,7 +2,8 @@
 
 Sizes and shares are counted anew, a typical customer who is erased gives way to the next one, and the map is drawn
 again. A segment that nobody is left in is not told of any more; the registry buries it with the next generation, with
-an event, as it does with any empty one. What sets a segment apart and its rule are figures of many and stay.
+an event, as it does with any empty one. What sets a segment apart, its rule and what its weeks are like are figures of
+many and stay.
 
 **Landmarks.** A landmark is a customer's vector, seen in the space of the segments, so it goes, for good: also where
 the customer had left before, as far as a kept snapshot of the same ground tells whose it was. Nobody is placed anew by
@@ -123,7 +124,8 @@ def _registry(before: Registry, members: Membership, ground: Ground | None, keep
     rows = before.seen.rows
     stays = (rows < 0) | keep[np.maximum(rows, 0)]
     seen = Seen(_renumbered(rows[stays], keep), before.seen.found[stays])
-    return replace(before, members=members, ground=ground, seen=seen)
+    changed = before.changed.now(np.where(keep, np.cumsum(keep) - 1, -1))
+    return replace(before, members=members, ground=ground, seen=seen, changed=changed)
 
 
 def _ground(before: Ground, keep: np.ndarray, gone: np.ndarray | None) -> tuple[Ground | None, int]:
@@ -141,8 +143,7 @@ def _ground(before: Ground, keep: np.ndarray, gone: np.ndarray | None) -> tuple[
     )
     flat = np.ascontiguousarray(before.flat[stays])
     left = {"labels": before.labels[stays], "part": before.part[stays], "flat": flat}
-    lately = None if before.lately is None else np.ascontiguousarray(before.lately[stays])
-    return replace(before, landmarks=landmarks, lately=lately, **left), lost
+    return replace(before, landmarks=landmarks, **left), lost
 
 
 def _renumbered(rows: np.ndarray, keep: np.ndarray) -> np.ndarray:

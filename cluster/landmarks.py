@@ -12,6 +12,7 @@ import numpy as np
 from cluster.clusters import Ints, Labels
 from cluster.config import SegmentsConfig
 from cluster.gate import isolation, reach, threshold
+from cluster.likely import Likely
 from cluster.neighbours import Floats, Neighbours, graph, search, without_self
 from cluster.sharpen import Space, plain, sharpened
 from cluster.vote import Vote, vote
@@ -51,8 +52,8 @@ class Ground:
     """float32 [c, 2], their places on the map."""
     since: int
     """The generation that found them."""
-    lately: Floats | None = None
-    """float32 [c, m], the landmarks by their last days alone (`cluster.lately`); None where these are not looked at."""
+    likely: Likely | None = None
+    """Tells segments by some weeks alone (`cluster.lately`); None where these are not looked at."""
 
     def now(self, here: Ints) -> "Ground":
         """The same under the rows of now; `here` [p] has the row of now of each earlier one, -1 for those gone."""

@@ -65,12 +65,16 @@ class Ledger:
         self.segments = [known for known in self.segments if known.id != segment]
         self.joins = without(self.joins, segment, into)
 
+    def heirs(self) -> dict[int, int]:
+        """Segments that ended in this generation and what became of each, -1 for nothing."""
+        ended = [event for event in self.events if event.kind in ("merged", "died")]
+        return {event.segment: event.others[0] if event.others else -1 for event in ended}
+
     def after_events(self, labels: Labels) -> Labels:
         """Labels of this generation's beginning without the segments that ended in it."""
         out = labels.copy()
-        for event in self.events:
-            if event.kind in ("merged", "died"):
-                out[labels == event.segment] = event.others[0] if event.others else -1
+        for segment, heir in self.heirs().items():
+            out[labels == segment] = heir
         return out
 
     def bury_empty(self) -> None:

@@ -20,13 +20,13 @@ from cluster.fit import Fit, Membership, check, fit, message_of, unfit
 from cluster.hierarchy import Join
 from cluster.identity import Identity
 from cluster.landmarks import Ground, Landmarks, find_landmarks, place
-from cluster.lately import Lately, called, points_of
+from cluster.lately import NEVER, WEEK, Changed, Weeks, brought_up, likely_of, mondays
 from cluster.ledger import Ledger
 from cluster.neighbours import Floats, Neighbours
 from cluster.shadow import Proposal
 from cluster.sharpen import Space
 from cluster.structure import Structure, find_structure
-from cluster.vote import Vote, compact, part_within
+from cluster.vote import compact, part_within
 from configs.errors import InputError
 from configs.progress import SILENT, Progress
 
@@ -69,6 +69,8 @@ class Registry:
     """What the last shadow saw."""
     pending: tuple[Proposal, ...]
     """What the last shadow asked for, waiting for the next one."""
+    changed: Changed = field(default_factory=Changed.nobody)
+    """Who has lived differently lately."""
     figures: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -85,9 +87,14 @@ def begin(
     view: Space | None = None,
     generation: int = 1,
     next_id: int = 0,
-    lately: Lately | None = None,
+    weeks: Weeks | None = None,
 ) -> Registry:
-    """The first segmentation of `vectors` [n, d]: ids go up from `next_id` by falling size. See `cluster.fit.fit`."""
+    """The first segmentation of `vectors` [n, d]: ids go up from `next_id` by falling size. See `cluster.fit.fit`.
+
+    The next generation asks the last of `weeks` first: who has lived differently in them is no news afterwards.
+    """
+    weeks = weeks if config.change_z else None
+    monday = weeks.last if weeks is not None else NEVER
     found: Fit = fit(vectors, config, progress, sample, view)
     segments = [
         Identity(next_id + number, generation, stability, found.parts[number] if found.parts else ())
@@ -103,20 +110,19 @@ def begin(
     ground, seen = None, Seen(np.empty(0, np.int64), found.found)
     if found.landmarks is not None:
         ground, seen = (
-            _ground(found.landmarks, members, generation, config, lately),
+            _ground(found.landmarks, members, generation, weeks, monday),
             Seen(found.landmarks.rows, found.found),
         )
-    rest = (found.message, ground, seen, (), found.figures)
+    rest = (found.message, ground, seen, (), Changed.nobody(max(monday - WEEK, NEVER)), found.figures)
     return Registry(generation, next_id + len(segments), tuple(segments), members, joins, (), *rest)
 
 
-def _ground(
-    landmarks: Landmarks, members: Membership, generation: int, config: SegmentsConfig, lately: Lately | None
-) -> Ground:
-    """The landmarks with what is known of them now."""
+def _ground(landmarks: Landmarks, members: Membership, generation: int, weeks: Weeks | None, monday: int) -> Ground:
+    """The landmarks with what is known of them now; `monday` is the last one that was asked about."""
     rows = landmarks.rows
-    of_rows = (members.labels[rows].copy(), members.part[rows].copy(), members.positions[rows].copy())
-    return Ground(landmarks, *of_rows, generation, points_of(lately, rows, landmarks.space.of, config.lately_days))
+    labels = members.labels[rows].copy()
+    rest = (members.part[rows].copy(), members.positions[rows].copy(), generation)
+    return Ground(landmarks, labels, *rest, likely_of(weeks, rows, labels, monday))
 
 
 def advance(
@@ -129,26 +135,30 @@ def advance(
     sample: Ints | None = None,
     view: Space | None = None,
     same_space: bool = True,
-    lately: Lately | None = None,
+    weeks: Weeks | None = None,
 ) -> Registry:
     """The next generation.
 
     `was` int64 [n] is each customer's row before (-1 for new ones), `fresh` the ascending rows of those whose vectors
     changed and of new ones; `same_space` tells whether equal vectors mean equal behaviour, or a new model made them. A
-    shadow, where one `is_due`, lays out the rows `sample`, compared in the space of `view`. `lately` gives vectors of
-    customers' last days, which may send them elsewhere. Raises InputError where these vectors cannot be told apart: the
+    shadow, where one `is_due`, lays out the rows `sample`, compared in the space of `view`. `weeks` tells who has lived
+    differently lately, which may send them elsewhere. Raises InputError where these vectors cannot be told apart: the
     segments that stand are not to be replaced by none.
     """
     check(vectors)
     sample = np.arange(len(vectors), dtype=np.int64) if sample is None else sample
+    here = np.full(len(before.members.labels), -1, np.int64)
+    here[was[was >= 0]] = np.flatnonzero(was >= 0)
+    weeks = weeks if config.change_z else None
     if before.ground is None:
-        begun = begin(vectors, config, progress, sample, view, before.generation + 1, before.next_id, lately)
-        return replace(begun, events=before.events)
+        begun = begin(vectors, config, progress, sample, view, before.generation + 1, before.next_id, weeks)
+        changed = Changed.nobody()
+        if weeks is not None:
+            changed = brought_up(before.changed.now(here), weeks, config, None)
+        return replace(begun, events=before.events, changed=changed)
     if why := unfit(vectors, sample, config):
         raise InputError(f"{why}; the segments before this stay as they are")
     generation, n = before.generation + 1, len(vectors)
-    here = np.full(len(before.members.labels), -1, np.int64)
-    here[was[was >= 0]] = np.flatnonzero(was >= 0)
     members, ground = carried(before.members, was), before.ground.now(here)
     rows = before.seen.rows
     seen = Seen(np.where(rows >= 0, here[np.maximum(rows, 0)], -1), before.seen.found)
@@ -160,9 +170,10 @@ def advance(
         seed = config.seed + SEED_STEP * generation
         shadow = landmarks, near, find_structure(landmarks, near, n, config, seed, progress)
         if not same_space:
-            ground = _ground(landmarks, members, generation, config, lately)
+            ground = _ground(landmarks, members, generation, None, NEVER)
             members.home[:] = members.labels
-    figures = _vote(ledger, vectors, fresh, ground, config, progress, lately)
+    changed, fresh, ground = _lately(before.changed.now(here), fresh, ground, config, weeks, progress)
+    figures = _vote(ledger, vectors, fresh, ground, config, progress, changed)
     pending = list(before.pending)
     if shadow is not None:
         then = np.full(n, -2, np.int32)
@@ -170,7 +181,7 @@ def advance(
         pending = settle(ledger, vectors, shadow, then, pending, config, progress, renewed=not same_space)
         seen = Seen(shadow[0].rows, shadow[2].labels)
         if ledger.events or not same_space or generation - ground.since >= config.renew_every:
-            ground = _ground(shadow[0], members, generation, config, lately)
+            ground = _ground(shadow[0], members, generation, weeks, changed.monday)
             members.home[:] = members.labels
     else:
         ledger.bury_empty()
@@ -188,8 +199,29 @@ def advance(
         ground,
         seen,
         tuple(pending),
+        changed.into(ledger.heirs()),
         figures | {"landmarks": len(sample), "core": core, "shadow": shadow is not None, "ground": ground.since},
     )
+
+
+def _lately(
+    before: Changed, fresh: Ints, ground: Ground, config: SegmentsConfig, weeks: Weeks | None, progress: Progress
+) -> tuple[Changed, Ints, Ground]:
+    """Who has lived differently lately; the rows to be placed, theirs among them; the ground that tells where to.
+
+    A ground that does not tell yet learns it from what its landmarks did in the last weeks that were asked about.
+    """
+    if weeks is not None and not any(mondays(before.monday, weeks.last)):
+        return before, fresh, ground
+    changed = Changed.nobody()
+    if weeks is not None:
+        with progress.task("Comparing weeks", None):
+            if ground.likely is None:
+                known = ground.landmarks.rows >= 0
+                rows, labels = ground.landmarks.rows[known], ground.labels[known]
+                ground = replace(ground, likely=likely_of(weeks, rows, labels, before.monday or weeks.last))
+            changed = brought_up(before, weeks, config, ground.likely)
+    return changed, np.union1d(fresh, np.concatenate([before.rows, changed.rows])), ground
 
 
 def is_due(before: Registry, config: SegmentsConfig, same_space: bool = True) -> bool:
@@ -213,12 +245,18 @@ def _vote(
     ground: Ground,
     config: SegmentsConfig,
     progress: Progress,
-    lately: Lately | None,
+    changed: Changed,
 ) -> dict[str, Any]:
-    """Place the customers whose vectors changed and the new ones; returns figures."""
+    """Place the customers whose vectors changed and the new ones; returns figures.
+
+    Whoever is at home by the whole history, and has `changed`, goes where the last weeks say.
+    """
     members, ids = ledger.members, np.array(ledger.ids, np.int64)
     labels, own = compact(ground.labels, ids), compact(members.home[fresh], ids)
     before = compact(members.labels[fresh], ids)
+    answers = np.full(len(vectors), -1, np.int32)
+    answers[changed.rows] = np.arange(len(changed.rows))
+    answers, called = answers[fresh], compact(changed.segment, ids)
     voters = ground.landmarks
     moved = agreed = asked = late = 0
     with progress.task("Placing who changed", len(fresh) or None) as advance_by:
@@ -236,12 +274,13 @@ def _vote(
             members.second_strength[rows] = np.where(stays & (now >= 0), said.second_share, said.share)
             members.part[rows] = part_within(placed.near, labels, ground.part, now)
             members.positions[rows] = placed.positions
-            at_home = np.flatnonzero((now >= 0) & (now == own[these]))
-            if lately is not None:
-                gone = called(lately, rows[at_home], ground, labels, now[at_home], config)
-                now[at_home[gone.rows]] = gone.said.winner
-                _send(members, rows[at_home[gone.rows]], gone.said, ids)
-                late += len(gone.rows)
+            at_home = np.flatnonzero((now >= 0) & (now == own[these]) & (answers[these] >= 0))
+            goes = answers[these][at_home]
+            elsewhere = (called[goes] >= 0) & (called[goes] != now[at_home])
+            at_home, goes = at_home[elsewhere], goes[elsewhere]
+            _send(members, rows[at_home], said.own[at_home], ids[called[goes]], changed.strength[goes])
+            now[at_home] = called[goes]
+            late += len(goes)
             inside = (mine >= 0) & (placed.isolation <= voters.limit)
             asked, agreed = asked + int(inside.sum()), agreed + int((inside & (said.winner == mine)).sum())
             moved += int(((mine >= 0) & (now != mine)).sum())
@@ -251,10 +290,10 @@ def _vote(
     return {"voted": len(fresh), "moved": moved, "lately": late, "agreement": agreed / asked if asked else 1.0}
 
 
-def _send(members: Membership, rows: Ints, said: Vote, ids: Ints) -> None:
-    """Put customers where most of their neighbours by their last days are; home is the next best."""
-    members.second[rows], members.second_strength[rows] = members.labels[rows], said.own
-    members.labels[rows], members.strength[rows], members.part[rows] = ids[said.winner], said.share, 0
+def _send(members: Membership, rows: Ints, own: Floats, segments: Ints, strength: Floats) -> None:
+    """Put customers where their last weeks say; home is the next best."""
+    members.second[rows], members.second_strength[rows] = members.labels[rows], own
+    members.labels[rows], members.strength[rows], members.part[rows] = segments, strength, 0
 
 
 def decide(

@@ -14,7 +14,7 @@ from cluster.artifact import KIND, VERSION, Segments, write_segments
 from cluster.config import SegmentsConfig
 from cluster.describe import describe
 from cluster.fit import check
-from cluster.lately import Lately
+from cluster.lately import Weeks
 from cluster.neighbours import Floats
 from cluster.registry import Registry, advance, begin, is_due
 from cluster.view import View, view_of
@@ -27,7 +27,7 @@ from store.artifact import key_of, stands
 
 LEAST_KEPT = 0.5
 """Share of the customers before who must still be there for segments to keep their identities."""
-ALGORITHM = 3
+ALGORITHM = 4
 """Raised when the same inputs give other segments in the same format."""
 
 
@@ -46,13 +46,13 @@ def run(
     folder: Path,
     progress: Progress = SILENT,
     previous: Earlier | None = None,
-    lately: Lately | None = None,
+    weeks: Weeks | None = None,
 ) -> Segments:
     """Find, describe, name and draw the segments, and write them at `folder`; a finished equal artifact is reused.
 
     With `previous` ones the segments go on from these and keep their identities (`cluster.registry`), as long as half
-    of the customers are still there. `lately` gives the vectors of customers' last days (`embed.lately`), which may
-    send them to another segment; without it, whole histories alone do. Row i of `behaviour` is row i of `embeddings`.
+    of the customers are still there. `weeks` tells who has lived differently lately, which may send them to another
+    segment; without it, whole histories alone do. Row i of `behaviour` is row i of `embeddings`.
     Raises InputError where they do not fit or a vector is not finite, and ArtifactError where the previous ones cannot
     be read.
     """
@@ -64,15 +64,15 @@ def run(
     previous = usable(previous, embeddings)
     # threads do not change the outcome, so they are no part of what it was made from
     settings = config.model_dump(mode="json", exclude={"threads"})
-    lately = lately if config.lately_days else None
-    line = [*([previous.segments.key] if previous else []), *(["lately"] if lately else [])]
+    weeks = weeks if config.change_z else None
+    line = [*([previous.segments.key] if previous else []), *(["weeks"] if weeks else [])]
     key = key_of(KIND, VERSION, ALGORITHM, settings, embeddings.key, fingerprint(behaviour), *line)
     if stands(folder, KIND, VERSION, key):
         return Segments.load(folder, deep=False)
     check(embeddings.vectors)
     # the products of BLAS differ in their last bits with its number of threads
     with threadpool_limits(1, user_api="blas"):
-        registry, figures = _registered(config, embeddings, behaviour, progress, previous, lately)
+        registry, figures = _registered(config, embeddings, behaviour, progress, previous, weeks)
     with progress.task("Describing segments", None):
         before = previous.segments.profiles if previous else ()
         profiles = describe(registry, embeddings, behaviour, config, figures["set_aside"], before)
@@ -99,7 +99,7 @@ def _registered(
     behaviour: Behaviour,
     progress: Progress,
     previous: Earlier | None,
-    lately: Lately | None,
+    weeks: Weeks | None,
 ) -> tuple[Registry, dict[str, Any]]:
     """The registry, begun or gone on from, and figures on the way."""
     vectors, sample = embeddings.vectors, sample_of(embeddings.customers, config)
@@ -107,7 +107,7 @@ def _registered(
     if previous is None or before is None:
         view = _view(config, vectors, behaviour, progress)
         aside = view.aside if view else frozenset()
-        begun = begin(vectors, config, progress, sample, view.space if view else None, lately=lately)
+        begun = begin(vectors, config, progress, sample, view.space if view else None, weeks=weeks)
         return begun, {"set_aside": sorted(aside)}
     found = changes(previous.embeddings, embeddings)
     models = [e.manifest.parents.get("model") for e in (previous.embeddings, embeddings)]
@@ -118,7 +118,7 @@ def _registered(
         view = _view(config, vectors, behaviour, progress)
         told["set_aside"] = sorted(view.aside) if view else []
     space = view.space if view else None
-    registry = advance(before, found.was, found.fresh, vectors, config, progress, sample, space, same_space, lately)
+    registry = advance(before, found.was, found.fresh, vectors, config, progress, sample, space, same_space, weeks)
     return registry, told
 
 

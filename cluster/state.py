@@ -5,7 +5,10 @@
   landmarks.arrow     what customers are placed by: row (int64, -1 gone), reach (float32), label, part (int32), x, y
                       (float32); where customers could be compared
   space.safetensors   points [c, m] of the landmarks, axes [d, m] and offset [m] of how vectors are compared, and
-                      lately [c, m], the landmarks by their last days, where these are looked at; ditto
+                      where weeks are looked at likely_ids [s], likely_weights [d, s] and likely_bias [s], which tell
+                      segments by them; ditto
+  changed.arrow       who has lived differently lately: row (int64), first, last (int32, Mondays as days since 1970), z
+                      (float32), segment (int32, -1 none), strength (float32); where anybody was asked about
   shadow.arrow        row (int64, -1 gone), found (int32, cluster of the last shadow, -1 none)
 """
 
@@ -23,6 +26,8 @@ from cluster.events import SegmentEvent
 from cluster.fit import Membership
 from cluster.identity import Identity
 from cluster.landmarks import Ground, Landmarks
+from cluster.lately import NEVER, Changed
+from cluster.likely import Likely
 from cluster.registry import Registry, Seen
 from cluster.shadow import Proposal
 from cluster.sharpen import Space
@@ -31,8 +36,11 @@ from embed.arrow import map_columns, write_columns
 from store.artifact import ArtifactWriter
 
 REGISTRY, LANDMARKS, SPACE, SHADOW = "registry.json", "landmarks.arrow", "space.safetensors", "shadow.arrow"
+CHANGED = "changed.arrow"
 FORMAT = 1
 COLUMNS, SEEN = ("row", "reach", "label", "part", "x", "y"), ("row", "found")
+LATELY = ("row", "first", "last", "z", "segment", "strength")
+LIKELY = ("ids", "weights", "bias")
 
 
 def write_state(writer: ArtifactWriter, registry: Registry, lineage: str) -> None:
@@ -57,7 +65,12 @@ def write_state(writer: ArtifactWriter, registry: Registry, lineage: str) -> Non
         columns = (landmarks.rows, landmarks.reaches, ground.labels, ground.part, ground.flat[:, 0], ground.flat[:, 1])
         write_columns(writer.path(LANDMARKS), dict(zip(COLUMNS, map(pa.array, columns), strict=True)))
         space = {"points": landmarks.points, "axes": landmarks.space.axes, "offset": landmarks.space.offset}
-        save_file(space | ({} if ground.lately is None else {"lately": ground.lately}), writer.path(SPACE))
+        likely = {} if ground.likely is None else {f"likely_{name}": getattr(ground.likely, name) for name in LIKELY}
+        save_file(space | likely, writer.path(SPACE))
+    if (changed := registry.changed).monday != NEVER:
+        lately = (changed.rows, changed.first, changed.last, changed.z, changed.segment, changed.strength)
+        write_columns(writer.path(CHANGED), dict(zip(LATELY, map(pa.array, lately), strict=True)))
+        told["monday"] = changed.monday
     seen = (pa.array(registry.seen.rows), pa.array(registry.seen.found))
     write_columns(writer.path(SHADOW), dict(zip(SEEN, seen, strict=True)))
     writer.write_json(REGISTRY, told)
@@ -102,9 +115,18 @@ def read_registry(folder: Path, members: Membership) -> Registry:
             pending=tuple(
                 Proposal(p["kind"], tuple(p["segments"]), tuple(p["clusters"]), p["evidence"]) for p in told["pending"]
             ),
+            changed=read_changed(folder, told),
         )
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ArtifactError(f"{folder}: not a readable registry of segments ({error}); rebuild the segments") from None
+
+
+def read_changed(folder: Path, told: dict[str, Any]) -> Changed:
+    """Who has lived differently lately, by the registry at `folder` and its facts; nobody where that was not asked."""
+    monday = told.get("monday", NEVER)
+    if monday == NEVER:
+        return Changed.nobody()
+    return Changed(monday, *(column.to_numpy() for column in map_columns(folder / CHANGED, LATELY).columns))
 
 
 def _ground(folder: Path, since: int, limit: float | None) -> Ground:
@@ -112,4 +134,5 @@ def _ground(folder: Path, since: int, limit: float | None) -> Ground:
     held = load_file(folder / SPACE)
     bound = float("inf") if limit is None else limit
     landmarks = Landmarks(rows, held["points"], reaches, bound, Space(held["axes"], held["offset"]))
-    return Ground(landmarks, labels, part, np.column_stack([x, y]), since, held.get("lately"))
+    told = [held[f"likely_{name}"] for name in LIKELY] if "likely_ids" in held else None
+    return Ground(landmarks, labels, part, np.column_stack([x, y]), since, Likely(*told) if told else None)

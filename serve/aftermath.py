@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +18,8 @@ from configs.progress import Progress
 from eventlog.sequences import EventLog
 from serve.editions import refresh
 from serve.moves import Comparison
-from serve.night_changes import Weeks, changes, last_day, week_ended
+from serve.night_changes import Changes, news
+from serve.night_changes import described as with_habits
 from serve.night_events import Cause, write_events
 from serve.night_facts import Facts, load_facts
 from serve.night_files import ASIDE, DELIVERY, EVENTS, PAGE, REPORT
@@ -39,7 +39,6 @@ from store.catalogue import Catalogue
 from store.history import serve
 from store.objections import Objections
 from store.workspace import Workspace
-from train.artifact import Model
 
 
 class Stopwatch(Protocol):
@@ -145,16 +144,12 @@ def finished(report: Report, comparison: Comparison, around: Setting) -> Report:
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     alerts: dict[str, int] = {}
-    weeks: list[Weeks] = []
-
-    def compare() -> list[str]:
-        weeks.extend(changed_weeks(report, comparison, around))
-        return []
 
     def tell() -> list[str]:
         cause: Cause = "model" if report.kind == "retrain" else "customer"
         options: dict[str, Any] = {"shift_z": around.recipe.night.shift_z, "cause": cause}
-        told = write_events(comparison, report.as_of, folder / EVENTS, weeks=weeks[0] if weeks else None, **options)
+        weeks = changed_weeks(report, comparison, around)
+        told = write_events(comparison, report.as_of, folder / EVENTS, weeks=weeks, **options)
         alerts.update(told)
         return []
 
@@ -165,7 +160,6 @@ def finished(report: Report, comparison: Comparison, around: Setting) -> Report:
         return []
 
     steps: list[tuple[str, str, Callable[[], list[str]]]] = [
-        ("weeks", "Comparing weeks", compare),
         ("events", "Telling who moved", tell),
         ("audiences", "Refreshing saved audiences", lambda: refreshed_audiences(around)),
         ("webhook", "Delivering events", lambda: delivered(around, folder)),
@@ -180,20 +174,15 @@ def finished(report: Report, comparison: Comparison, around: Setting) -> Report:
     return report
 
 
-def changed_weeks(report: Report, comparison: Comparison, around: Setting) -> list[Weeks]:
-    """Who has lived differently for four weeks, where a week has ended since the night before; nothing else."""
-    config, before = around.recipe.night, load_facts(comparison.earlier.folder)
-    if report.kind == "retrain" or config.change_z == 0:
-        return []
-    day = date.fromisoformat(before.as_of) if before else last_day(comparison.earlier.embeddings)
-    monday = week_ended(day, date.fromisoformat(report.as_of))
-    if monday is None:
-        return []
-    parents = read_manifest(comparison.later.folder).parents
-    log = EventLog.load(around.workspace.eventlogs / parents["eventlog"], deep=False)
-    model = Model.load(around.workspace.models / parents["model"])
-    aside = comparison.later.segments.manifest.figures.get("set_aside", ())
-    return [Weeks(monday, changes(around.recipe.embed, model, log, monday, config.change_z, aside))]
+def changed_weeks(report: Report, comparison: Comparison, around: Setting) -> Changes | None:
+    """Who has lived differently for four weeks and is news, where a week has ended since the night before."""
+    found = None if report.kind == "retrain" else news(comparison)
+    if found is None:
+        return None
+    log = EventLog.load(
+        around.workspace.eventlogs / read_manifest(comparison.later.folder).parents["eventlog"], deep=False
+    )
+    return with_habits(found, log, comparison.later.segments.manifest.figures.get("set_aside", ()))
 
 
 def _tried(stage: str, step: Callable[[], list[str]]) -> list[str]:

@@ -13,7 +13,7 @@ One JSON object a line, ordered by customer and then by kind; at most one event 
 
 moved adds `from` and `to` (segment `id` and `name`, null for none) and `strength`; shifted adds `z` (see
 `cluster.surprise`), `new_events`, `events_before`, `distance` (1 - cosine of the vectors before and after) and
-`behaviours` (feature, words, before, after); changed (see `serve.night_changes`) adds `z`, `since` and `until` (first
+`behaviours` (feature, words, before, after); changed (see `serve.weeks`) adds `z`, `since` and `until` (first
 and last day of the four weeks), `events` in them, `events_before` in the eight weeks before, and `behaviours`.
 
 The file is for the bank's own use, and holds customers who objected to marketing profiling, too: fraud and service
@@ -23,7 +23,7 @@ are no marketing. What goes out by webhook leaves them out unless the recipe say
 import hashlib
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from heapq import merge
 from pathlib import Path
 from typing import Any, Literal
@@ -35,9 +35,11 @@ from cluster.shifts import NOTHING
 from cluster.surprise import Habits, Surprise, surprise
 from embed.artifact import Rows
 from embed.customers import changes
+from eventlog.sequences import DAY, SECOND
 from serve.moves import Comparison
-from serve.night_changes import LATELY, Weeks
+from serve.night_changes import Changes
 from serve.outputs import output
+from serve.weeks import LATELY
 
 SHIFT_Z = 3.5
 """From so many robust standard deviations on a customer's new events are told as a sudden shift."""
@@ -56,7 +58,7 @@ def write_events(
     *,
     shift_z: float = SHIFT_Z,
     cause: Cause = "customer",
-    weeks: Weeks | None = None,
+    weeks: Changes | None = None,
 ) -> dict[str, int]:
     """Write the events of a night at `path`, whole or not at all; returns how many there are of each kind.
 
@@ -121,17 +123,17 @@ def _shifted(comparison: Comparison, shift_z: float) -> Iterator[Line]:
             }  # fmt: skip
 
 
-def _changed(weeks: Weeks | None) -> Iterator[Line]:
+def _changed(weeks: Changes | None) -> Iterator[Line]:
     """Who has lived differently for four weeks, by row."""
     if weeks is None:
         return
-    found, last = weeks.changes, weeks.monday - timedelta(days=1)
-    days = {"since": (weeks.monday - timedelta(days=LATELY)).isoformat(), "until": last.isoformat()}
-    for i, row in enumerate(found.rows.tolist()):
-        behaviours = found.behaviours[i]
+    monday = datetime.fromtimestamp(weeks.monday * DAY / SECOND, UTC).date()
+    days = {"since": (monday - timedelta(days=LATELY)).isoformat(), "until": (monday - timedelta(days=1)).isoformat()}
+    for i, row in enumerate(weeks.rows.tolist()):
+        behaviours = weeks.behaviours[i]
         yield row, "changed", {
-            "z": round(float(found.z[i]), 2), **days,
-            "events": int(found.events[1][i]), "events_before": int(found.events[0][i]),
+            "z": round(float(weeks.z[i]), 2), **days,
+            "events": int(weeks.events[1][i]), "events_before": int(weeks.events[0][i]),
             "why": "; ".join(one.words for one in behaviours[:2]) or NOTHING,
             "behaviours": [vars(one) for one in behaviours],
         }  # fmt: skip

@@ -17,7 +17,6 @@ from pathlib import Path
 import cluster.artifact
 import cluster.run
 import embed.artifact
-import embed.lately
 import embed.refresh
 import eventlog.night
 import index.artifact
@@ -44,6 +43,7 @@ from serve.pipeline import ACTOR, recorded, segments_of, sweep_hidden
 from serve.recipe import Recipe
 from serve.watch import Watch
 from serve.webhook_config import secret_of
+from serve.weeks import EventWeeks
 from store.artifact import Manifest, key_of, stands
 from store.erasures import Erasures
 from store.workspace import SNAPSHOT_VERSION, Workspace
@@ -199,9 +199,9 @@ class _Night:
         with self.watch("index"):
             index.run.run(recipe.index, vectors, folder / "index", self.progress, before.index)
         with self.watch("segment"):
-            lately = embed.lately.lately(recipe.embed, model, grown.log)
+            weeks = EventWeeks(recipe.embed, model, grown.log)
             place, before_it = folder / "segments", segments_of(old)
-            cluster.run.run(recipe.segments, vectors, described, place, self.progress, before_it, lately)
+            cluster.run.run(recipe.segments, vectors, described, place, self.progress, before_it, weeks)
         return parts_at(folder, grown.log)
 
     def _measured(self, parts: Parts, grown: eventlog.night.Grown, folder: Path, key: str) -> None:

@@ -15,7 +15,6 @@ from typing import Any, Literal
 import cluster.artifact
 import cluster.run
 import embed.artifact
-import embed.lately
 import embed.ray_engine
 import embed.run
 import eventlog.ray_engine
@@ -35,6 +34,7 @@ from index.artifact import load_index
 from index.search import SearchIndex
 from serve.catalogues import open_catalogue
 from serve.recipe import Recipe
+from serve.weeks import EventWeeks
 from store.artifact import Manifest, key_of, stands
 from store.catalogue import Catalogue
 from store.erasures import Erasures
@@ -190,7 +190,7 @@ class _Line:
                 folder / "segments",
                 self.progress,
                 segments_of(old),
-                embed.lately.lately(self.recipe.embed, model, log),
+                EventWeeks(self.recipe.embed, model, log),
             )
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import cluster.artifact
 import cluster.run
 import embed.artifact
-import embed.lately
 import embed.run
 import eventlog.sequences
 import index.artifact
@@ -42,6 +41,7 @@ from serve.pipeline import (
 from serve.recipe import Recipe
 from serve.watch import Watch
 from serve.webhook_config import secret_of
+from serve.weeks import EventWeeks
 from store.artifact import key_of, stands
 from store.workspace import SNAPSHOT_VERSION, Workspace
 from train.artifact import Model
@@ -137,8 +137,8 @@ def _parts(around: Setting, served: Served, log: EventLog, model: Model, folder:
     with watch("index"):
         index.run.run(recipe.index, vectors, folder / "index", progress, index_of(old))
     with watch("segment"):
-        lately = embed.lately.lately(recipe.embed, model, log)
-        cluster.run.run(recipe.segments, vectors, described, folder / "segments", progress, segments_of(old), lately)
+        weeks = EventWeeks(recipe.embed, model, log)
+        cluster.run.run(recipe.segments, vectors, described, folder / "segments", progress, segments_of(old), weeks)
 
 
 def retraining_key(recipe: Recipe, log: EventLog, model: Model, served: Served) -> str:

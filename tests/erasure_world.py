@@ -5,12 +5,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import polars as pl
 import pyarrow as pa
 import yaml
 from http_service import publish
 
+import serve.weeks
 from embed.arrow import write_columns
 from eventlog.config import EventLogConfig
 from eventlog.run import run as prepare
@@ -62,7 +64,7 @@ segments:
   min_customers: 8
   stability_runs: 1
   min_stability: 0.3
-  lately_days: 28
+  change_z: 0.5
 audience:
   scorers: [centroid, logistic]
   least_seeds: 10
@@ -105,6 +107,13 @@ def make_world(home: Path) -> World:
     ids = pl.concat([pl.read_parquet(file, columns=["customer_id"]) for file in files])["customer_id"].unique().sort()
     _complain(home / "bank" / "complaints.csv", ids.to_list())
     workspace = Workspace.create(home / "workspace")
+    # so that some of these few customers live differently
+    few = {"LATELY": 7, "EARLIER": 14, "FEWEST": 20, "FEWEST_LATELY": 2, "FEWEST_EARLIER": 2}
+    with patch.multiple(serve.weeks, **few), patch("cluster.surprise.PEERS", 5):
+        return _world(workspace, recipe, early, ids)
+
+
+def _world(workspace: Workspace, recipe: Path, early: Path, ids: pl.Series) -> World:
     run_line(load_recipe(early), workspace)
     world = World(workspace.root, recipe, ())
     with Catalogue(workspace.catalogue) as catalogue:

@@ -105,40 +105,6 @@ def test_who_changes_group_moves_to_it(first: tuple[World, Registry]) -> None:
     assert after.figures["moved"] >= 20
 
 
-def test_who_lately_behaves_like_another_group_goes_there_at_once() -> None:
-    world = World(seed=4)
-    recent = world.vectors.copy()
-    asked: list[int] = []
-
-    def lately(rows: Ints, days: int) -> Floats:
-        asked.append(days)
-        return recent[rows]
-
-    config = QUICK.model_copy(update={"lately_days": 28})
-    before = begin(world.vectors, config, lately=lately)
-    (old, _), (new, _) = world.best(before, 0), world.best(before, 1)
-    rows = np.flatnonzero((world.truth == 0) & (before.members.labels == old))[:20]
-    recent[rows] = world.draw(np.ones(20, np.int64))
-    was = np.arange(len(world.truth))
-    still = advance(before, was, rows, world.vectors, config, lately=None)
-    assert (still.members.labels[rows] == old).all(), "by the whole history nothing has changed"
-    after = advance(before, was, rows, world.vectors, config, lately=lately)
-    assert (after.members.labels[rows] == new).mean() > 0.85
-    went = rows[after.members.labels[rows] == new]
-    assert after.figures["lately"] == after.figures["moved"] == len(went)
-    assert (after.members.second[went] == old).all()
-    assert (after.members.strength[went] >= 0.9).all()
-    assert set(asked) == {28}
-    # home is where it was, so that who comes back is back, and so is everybody once last days are not looked at
-    back = advance(after, was, rows, world.vectors, QUICK, lately=lately)
-    assert (back.members.labels[rows] == old).all()
-    # segments of before there were last days have none of the landmarks
-    assert before.ground is not None
-    older = replace(before, ground=replace(before.ground, lately=None))
-    told = advance(older, was, rows, world.vectors, config, lately=lately)
-    assert told.figures["lately"] == 0
-
-
 def test_thirty_nights_put_everybody_where_one_does(first: tuple[World, Registry]) -> None:
     """Customers wander about; where they end hangs on where they are, not on the way there."""
     world, start = copied(first[0]), first[1]

@@ -1,6 +1,7 @@
 """Who has lived differently for four weeks: found, told once a week and once at all, the same whoever else is there."""
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -9,18 +10,23 @@ import pytest
 from histories import prepared, tiny
 from night_world import FIRST_DAYS, START, NightWorld
 
-import serve.night_changes
+import serve.weeks
 import train.run
 from cluster.changed import learn, scores
+from cluster.config import SegmentsConfig
+from cluster.lately import WEEK, Changed, brought_up
 from embed.config import EmbedConfig
-from eventlog.sequences import EventLog
-from serve.night_changes import Changes, changes, week_ended
+from embed.lately import of_runs
+from eventlog.sequences import DAY, EventLog
+from serve.night_changes import described
 from serve.night_files import EVENTS, REPORT
+from serve.weeks import EventWeeks, Marks, monday_of
 from train.artifact import Model
 
 SMALL = EmbedConfig(batch_events=1000)
-MONDAY = date(2025, 6, 2)
+SURE = SegmentsConfig(change_z=6.0)
 CHANGE = date(2025, 5, 5)
+DAYS = (CHANGE - date(1970, 1, 1)).days
 WEEKS, CUSTOMERS = 17, 320
 SWITCHED = {7, 50, 111, 200, 313}
 """Customers who live like the other half from CHANGE on, a Monday."""
@@ -60,36 +66,52 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> tuple[EventLog, Model]:
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve.night_changes, "FEWEST", 100)
+    monkeypatch.setattr(serve.weeks, "FEWEST", 100)
 
 
-def ids(log: EventLog, found: Changes) -> set[int]:
-    return set(log.customers.gather(found.rows).to_list())
+@dataclass(frozen=True)
+class Until:
+    """Weeks up to a Monday, as if later events had not come in yet."""
+
+    weeks: EventWeeks
+    last: int
+
+    def changed(self, monday: int, least_z: float) -> tuple[np.ndarray, np.ndarray]:
+        return self.weeks.changed(monday, least_z)
+
+    def vectors(self, monday: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self.weeks.vectors(monday, rows)
 
 
-def test_a_week_has_ended_once_all_of_its_days_are_in() -> None:
-    sunday = date(2025, 6, 1)
-    assert week_ended(sunday - timedelta(days=1), sunday) == MONDAY
-    assert week_ended(sunday, MONDAY) is None
-    assert week_ended(sunday - timedelta(days=9), MONDAY + timedelta(days=3)) == MONDAY
-    assert week_ended(sunday, sunday + timedelta(days=6)) is None
-    assert week_ended(sunday, sunday + timedelta(days=7)) == MONDAY + timedelta(days=7)
-    assert week_ended(date.min, sunday) == MONDAY
-
-
-def weekly(bank: tuple[EventLog, Model]) -> list[tuple[int, set[int]]]:
-    """Who is told of on the Mondays before and after the change, by weeks since."""
+def weekly(bank: tuple[EventLog, Model]) -> list[tuple[int, Changed]]:
+    """Who is news on the Mondays before and after the change, by weeks since."""
     log, model = bank
-    return [
-        (week, ids(log, changes(SMALL, model, log, CHANGE + timedelta(weeks=week), 6.0, ["noise"])))
-        for week in range(6)
-    ]
+    weeks, changed, told = EventWeeks(SMALL, model, log), Changed.nobody(DAYS - WEEK), []
+    for week in range(6):
+        since = changed.monday
+        changed = brought_up(changed, Until(weeks, DAYS + WEEK * week), SURE, None)
+        told.append((week, changed.told(since)))
+    return told
+
+
+def test_a_week_has_ended_once_all_of_its_days_are_in(bank: tuple[EventLog, Model]) -> None:
+    assert EventWeeks(SMALL, bank[1], bank[0]).last == DAYS + 5 * WEEK
+    sunday = DAYS - 1
+    for day, monday in (
+        (sunday - 1, DAYS - WEEK),
+        (sunday, DAYS),
+        (DAYS, DAYS),
+        (DAYS + 5, DAYS),
+        (DAYS + 6, DAYS + 7),
+    ):
+        assert monday_of(day * DAY) == monday_of((day + 1) * DAY - 1) == monday
 
 
 def test_who_lives_differently_is_found_with_what_changed(bank: tuple[EventLog, Model]) -> None:
-    log, model = bank
-    found = changes(SMALL, model, log, CHANGE + timedelta(weeks=1), 6.0, ["noise"])
-    assert ids(log, found) & SWITCHED == ids(log, found)
+    log, _ = bank
+    found = described(weekly(bank)[1][1], log, ["noise"])
+    assert found.monday == DAYS + WEEK
+    assert set(log.customers.gather(found.rows).to_list()) <= SWITCHED
     assert len(found.rows) >= 2
     assert (found.z >= 6).all()
     assert (found.events[1] == 56).all()
@@ -100,19 +122,31 @@ def test_who_lives_differently_is_found_with_what_changed(bank: tuple[EventLog, 
 
 
 def test_everybody_who_changed_is_told_of_once_and_nobody_else(bank: tuple[EventLog, Model]) -> None:
-    told = weekly(bank)
-    assert told[0][1] == set()
-    everybody = [customer for _, some in told for customer in some]
-    assert sorted(everybody) == sorted({*SWITCHED, QUIET})
-    assert next(week for week, some in told if QUIET in some) >= 2, "it did nothing in the week after the change"
+    log, told = bank[0], weekly(bank)
+    named = [(week, customer) for week, some in told for customer in log.customers.gather(some.rows).to_list()]
+    assert not len(told[0][1].rows)
+    assert sorted(customer for _, customer in named) == sorted({*SWITCHED, QUIET})
+    assert next(week for week, customer in named if customer == QUIET) >= 2, "it did nothing in the week of the change"
+
+
+def test_vectors_are_of_those_with_events_enough(bank: tuple[EventLog, Model]) -> None:
+    log, model = bank
+    weeks = EventWeeks(SMALL, model, log)
+    rows = np.array([3, 7, 20])
+    places, vectors = weeks.vectors(DAYS + WEEK, rows)
+    assert places.tolist() == [0, 1, 2]
+    marks = Marks.at(log, rows, DAYS + WEEK)
+    alone = of_runs(SMALL, model, log, rows, marks.lately, marks.end)
+    np.testing.assert_allclose(vectors, alone, atol=2e-6)
+    assert not len(weeks.vectors(DAYS - 12 * WEEK, rows)[0])
 
 
 def test_too_few_to_say_what_is_usual_tell_nothing(
     bank: tuple[EventLog, Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serve.night_changes, "FEWEST", CUSTOMERS + 1)
+    monkeypatch.setattr(serve.weeks, "FEWEST", CUSTOMERS + 1)
     log, model = bank
-    assert not len(changes(SMALL, model, log, MONDAY, 6.0).rows)
+    assert not len(EventWeeks(SMALL, model, log).changed(DAYS + 4 * WEEK, 6.0)[0])
     assert learn(np.zeros((15, 8), np.float32), np.zeros((15, 8), np.float32)) is None
 
 
@@ -131,15 +165,15 @@ def test_a_season_that_everybody_lives_through_is_nobodys_change() -> None:
 
 
 def test_the_night_that_ends_a_week_tells_of_it_once(night: NightWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve.night_changes, "FEWEST_EARLIER", 5)
-    monkeypatch.setattr(serve.night_changes, "FEWEST_LATELY", 5)
+    monkeypatch.setattr(serve.weeks, "FEWEST_EARLIER", 5)
+    monkeypatch.setattr(serve.weeks, "FEWEST_LATELY", 5)
     sunday = next(d for d in range(FIRST_DAYS, FIRST_DAYS + 7) if (START + timedelta(days=d)).weekday() == 6)
     text = night.recipe_file.read_text(encoding="utf-8")
-    night.recipe_file.write_text(text.replace("night:\n", "night:\n  change_z: 1.5\n", 1), encoding="utf-8")
+    assert "segments:" not in text
+    night.recipe_file.write_text(text + "segments:\n  change_z: 1.5\n", encoding="utf-8")
     for number in range(FIRST_DAYS, sunday + 1):
         report = night.night(number)
         assert ("changed" in report.alerts) == (number == sunday)
-        assert "weeks" in report.timings
     folder = night.workspace.nights / f"{report.as_of}-{report.snapshot}"
     lines = (folder / EVENTS).read_bytes()
     told = [line for line in map(json.loads, lines.splitlines()) if line["kind"] == "changed"]

@@ -79,9 +79,11 @@ def same_but_for(before: Snapshot, then: Ground | None, after: Snapshot, gone: t
         assert np.array_equal(new, old[stay])
     for name in ("labels", "part", "flat"):
         assert np.array_equal(getattr(grounds[1], name), getattr(grounds[0], name)[stay])
-    assert grounds[0].lately is not None
-    assert grounds[1].lately is not None
-    assert np.array_equal(grounds[1].lately, grounds[0].lately[stay])
+
+
+def names(snapshot: Snapshot, rows: np.ndarray) -> set[str]:
+    """The customers in some rows."""
+    return {str(snapshot.embeddings.customers[row]) for row in rows.tolist()}
 
 
 @pytest.mark.parametrize("count", [1, 9])
@@ -91,6 +93,8 @@ def test_no_byte_of_the_workspace_holds_the_id_and_everybody_else_is_the_same(wo
     grounds = grounds_of(before)
     logs = {p.name: rows_of(EventLog.load(p)) for p in sorted(world.workspace.eventlogs.glob("[!.]*"))}
     assert len(before) == len(logs) == 2
+    lately = {name: names(found, found.segments.changed().rows) for name, found in before.items()}
+    assert count == 1 or any(set(gone) & some for some in lately.values())
     held = holders(world.root, *gone)
     for place in ("eventlog", "models", "snapshots", "audiences", "saved", "nights", "staging", "catalogue.db"):
         assert any(place in file for file in held), place
@@ -102,6 +106,7 @@ def test_no_byte_of_the_workspace_holds_the_id_and_everybody_else_is_the_same(wo
     assert list(after) == list(before)
     for name in before:
         same_but_for(before[name], grounds[name], after[name], gone)
+        assert names(after[name], after[name].segments.changed().rows) == lately[name] - set(gone)
         assert after[name].manifest.key == before[name].manifest.key
         assert after[name].published == before[name].published
         assert after[name].manifest.figures["erased"] == count
