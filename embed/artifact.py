@@ -145,7 +145,7 @@ class Embeddings:
         return cls(folder, manifest, customers, vectors, histories, states)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Draft:
     """Embeddings that are being written; its arrays are maps of the files, to be filled."""
 
@@ -157,6 +157,8 @@ class Draft:
     """Role -> key of what they are made from."""
     figures: dict[str, Any]
     """What the manifest is to tell besides."""
+    checked: bool = False
+    """Whether whoever filled it in has checked what is new, and taken the rest from a finished artifact."""
 
 
 @contextmanager
@@ -177,8 +179,10 @@ def create_embeddings(
         write_columns(writer.path(HISTORIES), {"events": pa.array(histories.events)} | times)
         vectors = create_matrix(writer.path(VECTORS), {"customer_id": ids}, "vector", (len(customers), width))
         matrix = create_matrix(writer.path(STATES), {"row": pa.array(kept)}, "state", (len(kept), state_width))
-        yield Draft(vectors, States(kept, matrix), writer.parents, writer.figures)
-        _check_values(vectors, matrix)
+        draft = Draft(vectors, States(kept, matrix), writer.parents, writer.figures)
+        yield draft
+        if not draft.checked:
+            check_values(vectors, matrix)
         writer.counts.update(customers=len(customers), width=width, states=len(kept), state_width=state_width)
 
 
@@ -196,7 +200,8 @@ def _check_rows(customers: pl.Series, histories: Histories, kept: Rows) -> None:
         raise ValueError("rows of states must be int64, ascending, and rows of customers")
 
 
-def _check_values(vectors: Floats, states: Floats) -> None:
+def check_values(vectors: Floats, states: Floats) -> None:
+    """Raise ValueError unless vectors are of unit length and states finite."""
     for start in range(0, len(vectors), CHECKED_ROWS):
         some = vectors[start : start + CHECKED_ROWS]
         norms = np.sqrt(np.einsum("nd,nd->n", some, some))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from embed.arrow import as_matrix, copy_rows, create_matrix, write_columns
+from embed.arrow import as_matrix, create_matrix, in_order, write_columns
 from embed.artifact import HISTORIES, STATES, VECTORS, Embeddings
 from store.artifact import read_manifest
 from store.reseal import reseal
@@ -56,5 +56,5 @@ def _without(source: Path, target: Path, rows: np.ndarray, renumbered: dict[str,
         return
     name, matrix = wide
     out = create_matrix(target, columns, name, (len(rows), matrix.shape[1]))
-    if out.size:
-        copy_rows(out, np.arange(len(rows)), matrix, rows)
+    with in_order(out) as put:
+        put(rows, matrix)

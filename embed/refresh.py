@@ -5,19 +5,25 @@ whose history changed otherwise (a late event, an event that is gone, one at the
 replayed from the start, as is a new customer and one whose history was too short for a state to be kept. The result
 equals embedding everyone again within 1e-5. Logs only grow: an event that was exchanged for another one at the same
 place goes unnoticed.
+
+What changed is worked out first, some thousand customers at a time; then all rows up to the last of them are written in
+order, each once, and hashed on the way. Written where they belong one by one, rows of 1 KB would make the disk's cache
+take and fill every page of 4 KB twice, and the file would be read again to be sealed.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from configs.errors import ConflictError
 from configs.progress import SILENT, Advance, Progress
-from embed.arrow import copy_rows
-from embed.artifact import KIND, VERSION, Draft, Embeddings, Histories
+from embed.arrow import in_order
+from embed.artifact import KIND, VERSION, Draft, Embeddings, Histories, States, check_values
 from embed.config import EmbedConfig
-from embed.run import best_device, draft, embed_whole, put
+from embed.run import best_device, draft, put, whole
 from embed.state import KEPT_FROM, from_rows, stored_clock
 from eventlog.recode import recoded
 from eventlog.sequences import EventLog
@@ -25,9 +31,12 @@ from store.artifact import key_of, stands
 from store.threads import set_threads
 from train.artifact import Model
 from train.encode import ROUND, fold, length_buckets, torch_threads
+from train.encoder import Encoder, State
 
 CLOCKS = 1 << 14
 """States whose clocks are read at once."""
+GROUP = 1 << 13
+"""Changed customers whose vectors and states are held in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +75,10 @@ def run(
     set_threads()
     changes = changes_since(previous, log)
     with draft(folder, key, log, model) as made, torch_threads(config.threads):
-        _copy(changes, previous, made)
         read = np.diff(log.offsets)
         work = int((read - changes.known)[changes.later].sum() + read[changes.replay].sum())
         with progress.task("Refreshing", work) as advance:
-            _fold(config, model, log, changes, previous, made, advance)
-            embed_whole(config, model, log, changes.replay, made, advance)
+            _fill(config, model, log, changes, previous, made, advance)
         made.figures.update(unchanged=len(changes.same), folded=len(changes.later), replayed=len(changes.replay))
         made.parents.update(eventlog=log.key, model=model.key, previous=previous.key)
     return Embeddings.load(folder, deep=False)
@@ -106,16 +113,7 @@ def _told_by_states(previous: Embeddings) -> Histories:
     return Histories(clock[:, 0], clock[:, 2], clock[:, 3])
 
 
-def _copy(changes: Changes, previous: Embeddings, made: Draft) -> None:
-    """Fill the rows of customers without a change."""
-    copy_rows(made.vectors, changes.same, previous.vectors, changes.row[changes.same])
-    places = made.states.places(changes.same)
-    kept = changes.same[places >= 0]
-    held = previous.states.places(changes.row[kept])
-    copy_rows(made.states.matrix, places[places >= 0], previous.states.matrix, held)
-
-
-def _fold(
+def _fill(
     config: EmbedConfig,
     model: Model,
     log: EventLog,
@@ -124,11 +122,60 @@ def _fold(
     made: Draft,
     advance: Advance,
 ) -> None:
-    """Fill the rows of customers with later events alone."""
-    since, until = (log.offsets[:-1] + changes.known)[changes.later], log.offsets[1:][changes.later]
-    with best_device(model) as encoder:
-        for part in length_buckets(until - since, config.batch_events, longest=ROUND):
-            who = changes.later[part]
-            held = previous.states.matrix[previous.states.places(changes.row[who])]
-            put(made, who, encoder, fold(encoder, log, who, since[part], until[part], from_rows(held, encoder)))
-            advance(int((until - since)[part].sum()))
+    """Fill every row, those of customers without a change from `previous`, in one pass from the first to the last."""
+    anew, begin = np.sort(np.concatenate([changes.later, changes.replay])), 0
+    with best_device(model) as encoder, in_order(made.vectors) as vectors, in_order(made.states.matrix) as states:
+        for start in range(0, max(len(anew), 1), GROUP):
+            some = anew[start : start + GROUP]
+            end = int(anew[start + GROUP]) if start + GROUP < len(anew) else log.n_customers
+            fresh = _anew(config, encoder, log, changes, previous, some, made, advance)
+            check_values(fresh.vectors, fresh.states.matrix)
+            rows = changes.row[begin:end].copy()
+            rows[some - begin] = previous.n_customers + np.arange(len(some))
+            vectors(rows, previous.vectors, fresh.vectors)
+            first, last = np.searchsorted(made.states.rows, (begin, end))
+            held = previous.states.places(changes.row[made.states.rows[first:last]])
+            new = made.states.places(some[fresh.states.rows]) - first
+            held[new] = len(previous.states.rows) + np.arange(len(new))
+            states(held, previous.states.matrix, fresh.states.matrix)
+            begin = end
+    made.checked = True
+
+
+def _anew(
+    config: EmbedConfig,
+    encoder: Encoder,
+    log: EventLog,
+    changes: Changes,
+    previous: Embeddings,
+    some: np.ndarray,
+    made: Draft,
+    advance: Advance,
+) -> Draft:
+    """Vectors and states, in memory, of some customers that changed; its rows are places in `some`, which ascends."""
+    kept = np.flatnonzero(made.states.places(some) >= 0)
+    states = States(kept, np.empty((len(kept), made.states.matrix.shape[1]), np.float32))
+    fresh = Draft(np.empty((len(some), made.vectors.shape[1]), np.float32), states, {}, {})
+    later, replay = (np.intersect1d(some, every, assume_unique=True) for every in (changes.later, changes.replay))
+    folded = _folded(config, encoder, log, changes, previous, later, advance)
+    for who, state in chain(folded, whole(config, encoder, log, replay, advance)):
+        put(fresh, np.searchsorted(some, who), encoder, state)
+    return fresh
+
+
+def _folded(
+    config: EmbedConfig,
+    encoder: Encoder,
+    log: EventLog,
+    changes: Changes,
+    previous: Embeddings,
+    later: np.ndarray,
+    advance: Advance,
+) -> Iterator[tuple[np.ndarray, State]]:
+    """Some customers with later events alone, and their states with these folded in, batch by batch."""
+    since, until = (log.offsets[:-1] + changes.known)[later], log.offsets[1:][later]
+    for part in length_buckets(until - since, config.batch_events, longest=ROUND):
+        who = later[part]
+        held = previous.states.matrix[previous.states.places(changes.row[who])]
+        yield who, fold(encoder, log, who, since[part], until[part], from_rows(held, encoder))
+        advance(int((until - since)[part].sum()))

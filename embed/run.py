@@ -71,10 +71,10 @@ def draft(folder: Path, key: str, log: EventLog, model: Model) -> AbstractContex
     return create_embeddings(folder, key, log.customers, histories, model.width, kept, state_width(model.encoder))
 
 
-def put(made: Draft, customers: np.ndarray, encoder: Encoder, state: State) -> None:
-    """Fill in what the states of some customers (positions in the log) come to."""
-    made.vectors[customers] = encoder.vectors(state)
-    places = made.states.places(customers)
+def put(made: Draft, rows: np.ndarray, encoder: Encoder, state: State) -> None:
+    """Fill in what the states of some customers come to; `rows` are their rows of `made`."""
+    made.vectors[rows] = encoder.vectors(state)
+    places = made.states.places(rows)
     if (kept := places >= 0).any():
         made.states.matrix[places[kept]] = to_rows(state)[kept]
 
@@ -82,18 +82,26 @@ def put(made: Draft, customers: np.ndarray, encoder: Encoder, state: State) -> N
 def embed_whole(
     config: EmbedConfig, model: Model, log: EventLog, customers: np.ndarray, made: Draft, advance: Advance
 ) -> None:
-    """Fill the rows of some customers (positions in the log) from their whole histories.
+    """Fill the rows of some customers (positions in the log) from their whole histories."""
+    with best_device(model) as encoder:
+        for who, state in whole(config, encoder, log, customers, advance):
+            put(made, who, encoder, state)
+
+
+def whole(
+    config: EmbedConfig, encoder: Encoder, log: EventLog, customers: np.ndarray, advance: Advance
+) -> Iterator[tuple[np.ndarray, State]]:
+    """Some customers (positions in the log) and the states of their whole histories, batch by batch.
 
     Block by block, similar lengths together within one: rows that are written lie close to each other on disk.
     """
-    with best_device(model) as encoder:
-        for start in range(0, len(customers), BLOCK):
-            block = customers[start : start + BLOCK]
-            lengths = log.offsets[block + 1] - log.offsets[block]
-            for part in length_buckets(lengths, config.batch_events, longest=ROUND):
-                who = block[part]
-                put(made, who, encoder, states(encoder, log, who, log.offsets[who], log.offsets[who + 1]))
-                advance(int(lengths[part].sum()))
+    for start in range(0, len(customers), BLOCK):
+        block = customers[start : start + BLOCK]
+        lengths = log.offsets[block + 1] - log.offsets[block]
+        for part in length_buckets(lengths, config.batch_events, longest=ROUND):
+            who = block[part]
+            yield who, states(encoder, log, who, log.offsets[who], log.offsets[who + 1])
+            advance(int(lengths[part].sum()))
 
 
 @contextmanager

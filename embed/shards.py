@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.errors import ArtifactError
-from embed.arrow import copy_rows
+from embed.arrow import in_order
 from embed.artifact import Draft, States
 from embed.config import EmbedConfig
 from embed.run import embed_whole
@@ -82,15 +82,14 @@ def make(config: EmbedConfig, model: Model, log: EventLog, shards: Shards, shard
 
 def assemble(model: Model, log: EventLog, shards: Shards, made: Draft) -> None:
     """Copy every shard to its rows of `made`, one after the other. Raises ArtifactError where one is damaged."""
-    for shard in shards.every:
-        folder = shards.place(shard)
-        if verify(folder, KIND, VERSION).key != shard.key(model, log):
-            raise ArtifactError(f"{folder}: is not the shard of this model and log; delete it and start again")
-        rows = np.arange(shard.start, shard.stop)
-        copy_rows(made.vectors, rows, load_array(folder / VECTORS), rows - shard.start)
-        at = np.searchsorted(made.states.rows, (shard.start, shard.stop))
-        places = np.arange(*at)
-        copy_rows(made.states.matrix, places, load_array(folder / STATES), places - at[0])
+    with in_order(made.vectors) as vectors, in_order(made.states.matrix) as states:
+        for shard in shards.every:
+            folder = shards.place(shard)
+            if verify(folder, KIND, VERSION).key != shard.key(model, log):
+                raise ArtifactError(f"{folder}: is not the shard of this model and log; delete it and start again")
+            for put, name in ((vectors, VECTORS), (states, STATES)):
+                part = load_array(folder / name)
+                put(np.arange(len(part)), part)
 
 
 def missing(shards: Shards, model: Model, log: EventLog) -> Iterator[Shard]:

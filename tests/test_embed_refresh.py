@@ -9,6 +9,7 @@ from histories import events, prepared, tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import embed.arrow
 import embed.refresh
 import embed.run
 import train.run
@@ -17,7 +18,10 @@ from embed.artifact import Embeddings
 from embed.config import EmbedConfig
 from eventlog.recode import recoded
 from eventlog.sequences import EventLog
+from store import digests
+from store.digests import sha256
 from train.artifact import Model
+from train.encoder import Encoder
 
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SMALL = EmbedConfig(batch_events=1000)
@@ -51,6 +55,13 @@ def close(found: Embeddings, wanted: Embeddings) -> None:
     assert wanted.histories is not None
     for name, column in vars(wanted.histories).items():
         np.testing.assert_array_equal(getattr(found.histories, name), column)
+
+
+@pytest.fixture(autouse=True)
+def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several groups of changed customers, and pieces of a few rows."""
+    monkeypatch.setattr(embed.refresh, "GROUP", 7)
+    monkeypatch.setattr(embed.arrow, "PIECE", 10_000)
 
 
 @given(data=st.data())
@@ -107,6 +118,39 @@ def test_only_what_changed_is_read(made: tuple[pl.DataFrame, Model], tmp_path: P
     untouched = changes.same
     np.testing.assert_array_equal(found.vectors[untouched], held.vectors[changes.row[untouched]])
     assert not list(tmp_path.glob(".*"))
+
+
+def test_what_is_written_is_not_read_again_to_be_sealed(
+    made: tuple[pl.DataFrame, Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame, model = made
+    held = embed.run.run(SMALL, model, logged(frame.head(len(frame) - 40), tmp_path / "old"), tmp_path / "a")
+    log = logged(frame, tmp_path / "new")
+    monkeypatch.setattr(digests, "REMEMBERED_FROM", 1)
+    read: list[str] = []
+
+    def noted(path: Path) -> str:
+        read.append(path.name)
+        return sha256(path)
+
+    monkeypatch.setattr(digests, "sha256", noted)
+    found = embed.refresh.run(SMALL, model, log, held, tmp_path / "b")
+    assert read == ["histories.arrow"]
+    found.load(found.folder)  # the digests that were taken on the way are those of the files
+    close(found, embed.run.run(SMALL, model, log, tmp_path / "c"))
+
+
+def test_a_row_that_is_no_unit_vector_is_not_written(
+    made: tuple[pl.DataFrame, Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame, model = made
+    held = embed.run.run(SMALL, model, logged(frame.head(len(frame) - 40), tmp_path / "old"), tmp_path / "a")
+    log = logged(frame, tmp_path / "new")
+    right = Encoder.vectors
+    monkeypatch.setattr(Encoder, "vectors", lambda self, state: right(self, state) * 2)
+    with pytest.raises(ValueError, match="not of unit length"):
+        embed.refresh.run(SMALL, model, log, held, tmp_path / "b")
+    assert not list(tmp_path.glob("*b*"))
 
 
 def test_an_event_at_the_time_of_the_last_known_one_is_replayed(
