@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from configs.progress import SILENT, Advance, Progress
-from embed.artifact import KIND, VERSION, Draft, Embeddings, Histories, create_embeddings
+from embed.artifact import KIND, VERSION, Draft, Embeddings, Histories, Room, create_embeddings
 from embed.config import EmbedConfig
 from embed.state import KEPT_FROM, state_width, to_rows
 from eventlog.recode import recoded
@@ -63,12 +63,22 @@ def fill_here(config: EmbedConfig, model: Model, log: EventLog, made: Draft, adv
     embed_whole(config, model, log, np.arange(log.n_customers), made, advance)
 
 
-def draft(folder: Path, key: str, log: EventLog, model: Model) -> AbstractContextManager[Draft]:
-    """Embeddings of a log's customers by a model, to be filled in; states of histories of KEPT_FROM events or more."""
+def draft(
+    folder: Path, key: str, log: EventLog, model: Model, unknown: np.ndarray | None = None
+) -> AbstractContextManager[Draft]:
+    """Embeddings of a log's customers by a model, to be filled in; of `unknown` bool [n] no hidden state is carried."""
     begin, end = log.offsets[:-1], log.offsets[1:]
     histories = Histories(end - begin, np.asarray(log.time[begin]), np.asarray(log.time[end - 1]))
-    kept = np.flatnonzero(histories.events >= KEPT_FROM)
-    return create_embeddings(folder, key, log.customers, histories, model.width, kept, state_width(model.encoder))
+    carried = rooms(model.encoder, histories.events, unknown)
+    return create_embeddings(folder, key, log.customers, histories, model.width, *carried)
+
+
+def rooms(encoder: Encoder, events: np.ndarray, unknown: np.ndarray | None = None) -> tuple[Room, Room]:
+    """Of whom of customers with so many `events` int64 [n] a state is carried (KEPT_FROM or more), and of whom the
+    hidden state alone: the others but the `unknown` bool [n]."""
+    long = events >= KEPT_FROM
+    short = ~long if unknown is None else ~(long | unknown)
+    return Room(np.flatnonzero(long), state_width(encoder)), Room(np.flatnonzero(short), encoder.hidden)
 
 
 def put(made: Draft, rows: np.ndarray, encoder: Encoder, state: State) -> None:
@@ -77,6 +87,9 @@ def put(made: Draft, rows: np.ndarray, encoder: Encoder, state: State) -> None:
     places = made.states.places(rows)
     if (kept := places >= 0).any():
         made.states.matrix[places[kept]] = to_rows(state)[kept]
+    places = made.hidden.places(rows)
+    if (short := places >= 0).any():
+        made.hidden.matrix[places[short]] = state.hidden[short]
 
 
 def embed_whole(
