@@ -39,6 +39,8 @@ class Assumptions:
     """Width of a vector."""
     state_width: int = 1460
     """Width of a state."""
+    hidden_width: int = 64
+    """Width of the hidden state, which is all that is kept of a short history."""
     categorical: int = 5
     """Categorical fields of an event, two bytes each."""
     numeric: int = 2
@@ -127,9 +129,11 @@ def _publish(customers: int, rates: Rates, given: Assumptions) -> float | None:
 
 
 def disk_gb(customers: int, given: Assumptions) -> dict[str, float]:
-    """GB of the log and of one snapshot: vectors, histories, states of long histories, behaviour."""
+    """GB of the log and of one snapshot: vectors, histories, states of long histories, hidden states of short ones,
+    behaviour."""
     event = 8 + 2 * given.categorical + 4 * given.numeric
-    vectors = 4 * given.width + 24 + given.long_histories * (8 + 4 * given.state_width)
+    carried = 8 + 4 * (given.long_histories * given.state_width + (1 - given.long_histories) * given.hidden_width)
+    vectors = 4 * given.width + 24 + carried
     return {
         "log": customers * given.events_per_customer * event / 1e9,
         "snapshot": customers * (vectors + 4 * BEHAVIOURS) / 1e9,

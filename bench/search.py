@@ -124,9 +124,7 @@ def changed(before: Embeddings, folder: Path, share: float, seed: int) -> Embedd
     read = np.ones(len(ids), np.int64)
     from_rows = np.r_[kept, rng.integers(0, n, new)]
     moved = np.r_[np.isin(kept, replaced), np.ones(new, bool)]
-    with create_embeddings(
-        folder, f"{before.key}-later", ids, Histories(read, read, read), width, np.zeros(0, np.int64), 1
-    ) as draft:
+    with create_embeddings(folder, f"{before.key}-later", ids, Histories(read, read, read), width) as draft:
         for start in range(0, len(ids), 1 << 16):
             rows = before.vectors[from_rows[start : start + (1 << 16)]]
             some = moved[start : start + (1 << 16)]

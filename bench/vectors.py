@@ -29,7 +29,7 @@ def embeddings(folder: Path, n: int, width: int, seed: int, centres: int = 200) 
     axes = rng.standard_normal((LATENT, width), dtype=np.float32)
     ids, read, key = pl.Series(np.arange(n)), np.ones(n, np.int64), f"bench-{n}-{width}-{seed}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with create_embeddings(folder, key, ids, Histories(read, read, read), width, np.zeros(0, np.int64), 1) as draft:
+    with create_embeddings(folder, key, ids, Histories(read, read, read), width) as draft:
         for start in range(0, n, PIECE):
             part = member[start : start + PIECE]
             latent = means[part] + SPREAD * rng.standard_normal((len(part), LATENT), dtype=np.float32)

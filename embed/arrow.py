@@ -1,8 +1,10 @@
 """Arrow IPC files of one record batch, so that each column is one contiguous piece that numpy sees without a copy."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from io import FileIO
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from configs.errors import ArtifactError
+from store.digests import PARTS, filled
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
+PIECE = 1 << 19
+"""Bytes of rows that are hashed and written at once: as many as stay in a processor's cache in between."""
 
 
 def write_columns(path: Path, columns: Mapping[str, pa.Array]) -> None:
@@ -40,26 +45,41 @@ def create_matrix(path: Path, columns: Mapping[str, pa.Array], name: str, shape:
     return np.memmap(path, np.float32, "r+", sink.offset, shape)
 
 
-def copy_rows(to: Floats, rows: Rows, source: Floats, source_rows: Rows) -> None:
-    """Copy `source[source_rows]` to `rows` of a matrix that `create_matrix` returned.
+@contextmanager
+def in_order(to: Floats) -> Iterator[Callable[..., None]]:
+    """Fill a matrix that `create_matrix` returned, from its first row to its last: `put(rows, *sources)` adds the
+    `rows` of matrices that are thought of as one below the other.
 
-    Runs of rows are written to the file itself: through the map, each page would first be filled with zeros.
+    Runs of rows go from where they lie to the file itself, hashed on the way. Through the map, each page would first be
+    filled with zeros; and the file would be read again to be sealed.
     """
-    if not len(rows):
+    if not to.size:
+        yield _nothing
         return
     assert isinstance(to, np.memmap)
     assert to.filename is not None
     width = to.shape[1] * to.itemsize
-    bounds = np.flatnonzero(np.concatenate([[True], (np.diff(rows) != 1) | (np.diff(source_rows) != 1), [True]]))
-    runs = bounds[:-1]
-    sizes, begins, places = ((column * width).tolist() for column in (np.diff(bounds), source_rows[runs], rows[runs]))
-    whole = source.data.cast("B")
-    with open(to.filename, "r+b", buffering=0) as file:
-        handle = file.fileno()
-        for size, begin, place in zip(sizes, begins, places, strict=True):
-            done = 0
-            while done < size:
-                done += os.pwrite(handle, whole[begin + done : begin + size], to.offset + place + done)
+    step = min(max(PIECE // width, 1), PARTS)
+    with filled(Path(to.filename), to.offset) as write:
+
+        def put(rows: Rows, *sources: Floats) -> None:
+            starts = np.cumsum([0, *map(len, sources)])
+            views = [source.data.cast("B") if source.size else memoryview(b"") for source in sources]
+            new = np.flatnonzero((np.diff(rows) != 1) | np.isin(rows[1:], starts)) + 1
+            begins = np.union1d(new, np.arange(0, len(rows), step))
+            of = np.searchsorted(starts, rows[begins], side="right") - 1
+            places = (rows[begins] - starts[of]) * width
+            sizes = np.diff(np.append(begins, len(rows))) * width
+            runs = list(zip(of.tolist(), places.tolist(), (places + sizes).tolist(), strict=True))
+            cuts = np.searchsorted(begins, np.arange(0, len(rows), step)).tolist()
+            for first, last in pairwise([*cuts, len(runs)]):
+                write([views[source][place:end] for source, place, end in runs[first:last]])
+
+        yield put
+
+
+def _nothing(_rows: Rows, *_sources: Floats) -> None:
+    """Of a matrix without rows."""
 
 
 def map_columns(path: Path, columns: tuple[str, ...]) -> pa.RecordBatch:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from embed.arrow import as_matrix, copy_rows, create_matrix, write_columns
-from embed.artifact import HISTORIES, STATES, VECTORS, Embeddings
+from embed.arrow import as_matrix, create_matrix, in_order, write_columns
+from embed.artifact import HIDDEN, HISTORIES, STATES, VECTORS, Embeddings
 from store.artifact import read_manifest
 from store.reseal import reseal
 
@@ -22,16 +22,20 @@ def erase_embeddings(folder: Path, room: Path, keep: np.ndarray) -> None:
     before = Embeddings.load(folder, deep=False)
     room.mkdir(parents=True)
     kept, now = np.flatnonzero(keep), np.cumsum(keep) - 1
-    held = np.flatnonzero(keep[before.states.rows])
+    held, short = (np.flatnonzero(keep[carried.rows]) for carried in (before.states, before.hidden))
     _without(folder / VECTORS, room / VECTORS, kept)
     if before.manifest.version == 1:  # a state for everybody, without a column of rows
         _without(folder / STATES, room / STATES, kept)
     else:
         _without(folder / HISTORIES, room / HISTORIES, kept)
         _without(folder / STATES, room / STATES, held, {"row": now})
+    if before.manifest.version > 2:
+        _without(folder / HIDDEN, room / HIDDEN, short, {"row": now})
     counts = {**before.manifest.counts, "customers": len(kept)}
     if "states" in counts:
         counts["states"] = len(held)
+    if "hidden" in counts:
+        counts["hidden"] = len(short)
     reseal(room, read_manifest(folder), int((~keep).sum()), counts)
 
 
@@ -56,5 +60,5 @@ def _without(source: Path, target: Path, rows: np.ndarray, renumbered: dict[str,
         return
     name, matrix = wide
     out = create_matrix(target, columns, name, (len(rows), matrix.shape[1]))
-    if out.size:
-        copy_rows(out, np.arange(len(rows)), matrix, rows)
+    with in_order(out) as put:
+        put(rows, matrix)

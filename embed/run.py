@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from configs.progress import SILENT, Advance, Progress
-from embed.artifact import KIND, VERSION, Draft, Embeddings, Histories, create_embeddings
+from embed.artifact import KIND, VERSION, Draft, Embeddings, Histories, Room, create_embeddings
 from embed.config import EmbedConfig
 from embed.state import KEPT_FROM, state_width, to_rows
 from eventlog.recode import recoded
@@ -63,37 +63,58 @@ def fill_here(config: EmbedConfig, model: Model, log: EventLog, made: Draft, adv
     embed_whole(config, model, log, np.arange(log.n_customers), made, advance)
 
 
-def draft(folder: Path, key: str, log: EventLog, model: Model) -> AbstractContextManager[Draft]:
-    """Embeddings of a log's customers by a model, to be filled in; states of histories of KEPT_FROM events or more."""
+def draft(
+    folder: Path, key: str, log: EventLog, model: Model, unknown: np.ndarray | None = None
+) -> AbstractContextManager[Draft]:
+    """Embeddings of a log's customers by a model, to be filled in; of `unknown` bool [n] no hidden state is carried."""
     begin, end = log.offsets[:-1], log.offsets[1:]
     histories = Histories(end - begin, np.asarray(log.time[begin]), np.asarray(log.time[end - 1]))
-    kept = np.flatnonzero(histories.events >= KEPT_FROM)
-    return create_embeddings(folder, key, log.customers, histories, model.width, kept, state_width(model.encoder))
+    carried = rooms(model.encoder, histories.events, unknown)
+    return create_embeddings(folder, key, log.customers, histories, model.width, *carried)
 
 
-def put(made: Draft, customers: np.ndarray, encoder: Encoder, state: State) -> None:
-    """Fill in what the states of some customers (positions in the log) come to."""
-    made.vectors[customers] = encoder.vectors(state)
-    places = made.states.places(customers)
+def rooms(encoder: Encoder, events: np.ndarray, unknown: np.ndarray | None = None) -> tuple[Room, Room]:
+    """Of whom of customers with so many `events` int64 [n] a state is carried (KEPT_FROM or more), and of whom the
+    hidden state alone: the others but the `unknown` bool [n]."""
+    long = events >= KEPT_FROM
+    short = ~long if unknown is None else ~(long | unknown)
+    return Room(np.flatnonzero(long), state_width(encoder)), Room(np.flatnonzero(short), encoder.hidden)
+
+
+def put(made: Draft, rows: np.ndarray, encoder: Encoder, state: State) -> None:
+    """Fill in what the states of some customers come to; `rows` are their rows of `made`."""
+    made.vectors[rows] = encoder.vectors(state)
+    places = made.states.places(rows)
     if (kept := places >= 0).any():
         made.states.matrix[places[kept]] = to_rows(state)[kept]
+    places = made.hidden.places(rows)
+    if (short := places >= 0).any():
+        made.hidden.matrix[places[short]] = state.hidden[short]
 
 
 def embed_whole(
     config: EmbedConfig, model: Model, log: EventLog, customers: np.ndarray, made: Draft, advance: Advance
 ) -> None:
-    """Fill the rows of some customers (positions in the log) from their whole histories.
+    """Fill the rows of some customers (positions in the log) from their whole histories."""
+    with best_device(model) as encoder:
+        for who, state in whole(config, encoder, log, customers, advance):
+            put(made, who, encoder, state)
+
+
+def whole(
+    config: EmbedConfig, encoder: Encoder, log: EventLog, customers: np.ndarray, advance: Advance
+) -> Iterator[tuple[np.ndarray, State]]:
+    """Some customers (positions in the log) and the states of their whole histories, batch by batch.
 
     Block by block, similar lengths together within one: rows that are written lie close to each other on disk.
     """
-    with best_device(model) as encoder:
-        for start in range(0, len(customers), BLOCK):
-            block = customers[start : start + BLOCK]
-            lengths = log.offsets[block + 1] - log.offsets[block]
-            for part in length_buckets(lengths, config.batch_events, longest=ROUND):
-                who = block[part]
-                put(made, who, encoder, states(encoder, log, who, log.offsets[who], log.offsets[who + 1]))
-                advance(int(lengths[part].sum()))
+    for start in range(0, len(customers), BLOCK):
+        block = customers[start : start + BLOCK]
+        lengths = log.offsets[block + 1] - log.offsets[block]
+        for part in length_buckets(lengths, config.batch_events, longest=ROUND):
+            who = block[part]
+            yield who, states(encoder, log, who, log.offsets[who], log.offsets[who + 1])
+            advance(int(lengths[part].sum()))
 
 
 @contextmanager

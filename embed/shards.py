@@ -12,18 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from configs.errors import ArtifactError
-from embed.arrow import copy_rows
-from embed.artifact import Draft, States
+from embed.arrow import in_order
+from embed.artifact import Draft
 from embed.config import EmbedConfig
-from embed.run import embed_whole
-from embed.state import KEPT_FROM, state_width
+from embed.run import embed_whole, rooms
 from eventlog.sequences import EventLog, load_array
 from store.artifact import key_of, stands, verify
 from store.shared import attempt, create_among_others
 from train.artifact import Model
 
-KIND, VERSION = "embedding-shard", 1
-VECTORS, STATES = "vectors.npy", "states.npy"
+KIND, VERSION = "embedding-shard", 2
+VECTORS, STATES, HIDDEN = "vectors.npy", "states.npy", "hidden.npy"
 
 
 @dataclass(frozen=True)
@@ -69,28 +68,31 @@ def make(config: EmbedConfig, model: Model, log: EventLog, shards: Shards, shard
     """Embed one shard and let it stand, unless another worker was faster. Raises StorageError on a full disk."""
     part = replace(log, customers=log.customers[shard.start : shard.stop], offsets=_offsets(log, shard))
     lengths = np.diff(part.offsets)
-    kept = np.flatnonzero(lengths >= KEPT_FROM)
-    states = States(kept, np.zeros((len(kept), state_width(model.encoder)), np.float32))
-    made = Draft(np.zeros((len(lengths), model.width), np.float32), states, {}, {})
+    states, hidden = (room.states() for room in rooms(model.encoder, lengths))
+    made = Draft(np.zeros((len(lengths), model.width), np.float32), states, hidden, {}, {})
     attempt(shards.folder, shard.index)
     embed_whole(config, model, part, np.arange(len(lengths)), made, _silent)
     with create_among_others(shards.place(shard), KIND, VERSION, shard.key(model, log)) as writer:
         np.save(writer.path(VECTORS), made.vectors)
         np.save(writer.path(STATES), states.matrix)
-        writer.counts.update(customers=len(lengths), states=len(kept))
+        np.save(writer.path(HIDDEN), hidden.matrix)
+        writer.counts.update(customers=len(lengths), states=len(states.rows), hidden=len(hidden.rows))
 
 
 def assemble(model: Model, log: EventLog, shards: Shards, made: Draft) -> None:
     """Copy every shard to its rows of `made`, one after the other. Raises ArtifactError where one is damaged."""
-    for shard in shards.every:
-        folder = shards.place(shard)
-        if verify(folder, KIND, VERSION).key != shard.key(model, log):
-            raise ArtifactError(f"{folder}: is not the shard of this model and log; delete it and start again")
-        rows = np.arange(shard.start, shard.stop)
-        copy_rows(made.vectors, rows, load_array(folder / VECTORS), rows - shard.start)
-        at = np.searchsorted(made.states.rows, (shard.start, shard.stop))
-        places = np.arange(*at)
-        copy_rows(made.states.matrix, places, load_array(folder / STATES), places - at[0])
+    with (
+        in_order(made.vectors) as vectors,
+        in_order(made.states.matrix) as states,
+        in_order(made.hidden.matrix) as hidden,
+    ):
+        for shard in shards.every:
+            folder = shards.place(shard)
+            if verify(folder, KIND, VERSION).key != shard.key(model, log):
+                raise ArtifactError(f"{folder}: is not the shard of this model and log; delete it and start again")
+            for put, name in ((vectors, VECTORS), (states, STATES), (hidden, HIDDEN)):
+                part = load_array(folder / name)
+                put(np.arange(len(part)), part)
 
 
 def missing(shards: Shards, model: Model, log: EventLog) -> Iterator[Shard]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from configs.errors import storage_errors
 from store.artifact import Manifest, check_bytes, write_atomic
 
-NUMBERS = ("behaviour/matrix.npy", "embeddings/vectors.arrow", "embeddings/states.arrow")
+NUMBERS = ("behaviour/matrix.npy", "embeddings/vectors.arrow", "embeddings/states.arrow", "embeddings/hidden.arrow")
 """Where these are damaged, what follows from them is wrong, and no worse."""
 UNCHECKED = ".unchecked"
 

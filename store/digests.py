@@ -7,15 +7,19 @@ read. Checks that are asked for read every byte all the same; what they find is 
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 CHUNK = 1 << 20
 REMEMBERED_FROM = 1 << 26
 """Bytes from which on a file is remembered. Smaller ones are read again in no time, and quicker than a file system's
 clock ticks: two changes within one tick would look like none."""
+
+PARTS = 1 << 10
+"""What systems accept at once of pieces that lie in several places (IOV_MAX)."""
 
 Stamp = tuple[int, int, int]
 _known: dict[tuple[int, int], tuple[Stamp, str]] = {}
@@ -26,10 +30,8 @@ def sha256(path: Path) -> str:
     """Hex SHA-256 of a file's bytes, every one of which is read, in bounded memory."""
     with path.open("rb", buffering=0) as file:
         before = os.fstat(file.fileno())
-        digest, room = hashlib.sha256(), bytearray(CHUNK)
-        view = memoryview(room)
-        while size := file.readinto(room):
-            digest.update(view[:size])
+        digest = hashlib.sha256()
+        _read_on(file, digest)
         found = digest.hexdigest()
         remember(before, os.fstat(file.fileno()), found)
     return found
@@ -64,6 +66,43 @@ def written(path: Path) -> Iterator[Callable[[memoryview], None]]:
             yield write
         stat = os.fstat(file.fileno())
         remember(stat, stat, digest.hexdigest())
+
+
+@contextmanager
+def filled(path: Path, begin: int) -> Iterator[Callable[[Sequence[memoryview]], None]]:
+    """Fill a file that has its size, from byte `begin` on, with pieces [bytes] that lie in several places, at most
+    PARTS of them at a time; each is hashed just before it is written. What the file holds before and after is read.
+
+    Small pieces of large files stay in the processor's cache from one to the other. A small file is not hashed.
+    """
+    digest = hashlib.sha256()
+    with path.open("r+b", buffering=0) as file:
+        large = os.fstat(file.fileno()).st_size >= REMEMBERED_FROM
+        if large:
+            _read_on(file, digest, begin)
+        file.seek(begin)
+
+        def write(parts: Sequence[memoryview]) -> None:
+            for part in parts if large else ():
+                digest.update(part)
+            rest = memoryview(b"")
+            if (done := os.writev(file.fileno(), parts)) < sum(part.nbytes for part in parts):
+                rest = memoryview(b"".join(parts))[done:]
+            while rest:
+                rest = rest[file.write(rest) or 0 :]
+
+        yield write
+        if large:
+            _read_on(file, digest)
+            stat = os.fstat(file.fileno())
+            remember(stat, stat, digest.hexdigest())
+
+
+def _read_on(file: FileIO, digest: "hashlib._Hash", until: int | None = None) -> None:
+    """Hash a file from where it stands to byte `until` or its end, in bounded memory."""
+    view = memoryview(bytearray(CHUNK))
+    while size := file.readinto(view if until is None else view[: until - file.tell()]):
+        digest.update(view[:size])
 
 
 def remember(before: os.stat_result, after: os.stat_result, digest: str) -> None:

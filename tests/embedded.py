@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from embed.artifact import Embeddings, Histories, States, create_embeddings
+from embed.artifact import Embeddings, Histories, Room, States, create_embeddings
 
 
 def histories(n: int) -> Histories:
@@ -16,7 +16,7 @@ def histories(n: int) -> Histories:
 
 def no_states() -> States:
     """Of nobody."""
-    return States(np.zeros(0, np.int64), np.zeros((0, 1), np.float32))
+    return Room(np.zeros(0, np.int64), 1).states()
 
 
 def write_embeddings(
@@ -26,12 +26,15 @@ def write_embeddings(
     vectors: np.ndarray,
     states: States | None = None,
     parents: Mapping[str, str] | None = None,
+    hidden: States | None = None,
 ) -> Embeddings:
-    """Write vectors [n, d], and the states of some customers, as embedding does."""
-    kept = states or no_states()
+    """Write vectors [n, d], and the states and hidden states of some customers, as embedding does."""
+    carried = states or no_states(), hidden or no_states()
+    rooms = [Room(kept.rows, kept.matrix.shape[1]) for kept in carried]
     told = histories(len(customers))
-    with create_embeddings(folder, key, customers, told, vectors.shape[1], kept.rows, kept.matrix.shape[1]) as draft:
+    with create_embeddings(folder, key, customers, told, vectors.shape[1], *rooms) as draft:
         draft.vectors[:] = vectors
-        draft.states.matrix[:] = kept.matrix
+        for place, kept in zip((draft.states, draft.hidden), carried, strict=True):
+            place.matrix[:] = kept.matrix
         draft.parents.update(parents or {})
     return Embeddings.load(folder, deep=False)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import eventlog.night
 from eventlog.config import EventLogConfig
 from eventlog.night import Grown, SourceGrowth
+from eventlog.run import run as prepare
 from eventlog.sequences import EventLog
 from store.workspace import Workspace
 
@@ -51,6 +52,17 @@ def deliver(folder: Path, night: int, frames: dict[str, pl.DataFrame]) -> None:
 def frame(rows: list[tuple[Any, ...]]) -> pl.DataFrame:
     """Events from (customer, time, shop, amount, id)."""
     return pl.DataFrame(rows, schema=TYPES, orient="row")
+
+
+def base_rows(customers: int = 8) -> list[tuple[Any, ...]]:
+    """Two events each, on the first day; ids from 0 on."""
+    return [(str(i // 2), day(0.1 + 0.001 * i), "a", 1.0, i) for i in range(2 * customers)]
+
+
+def first_log(folder: Path, config: EventLogConfig, workspace: Workspace) -> EventLog:
+    """The log of the first day, with the events of `base_rows`."""
+    deliver(folder, 0, {"s0": frame(base_rows())})
+    return prepare(config.model_copy(update={"until": midnight(0)}), workspace, now=NOW)
 
 
 def contents(log: EventLog) -> dict[str, bytes]:

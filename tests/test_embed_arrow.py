@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from configs.errors import ArtifactError
-from embed.arrow import as_matrix, copy_rows, create_matrix, map_columns, write_columns
+from embed import arrow
+from embed.arrow import as_matrix, create_matrix, in_order, map_columns, write_columns
 
 
 def read(path: Path) -> np.ndarray:
@@ -42,25 +43,31 @@ def test_what_is_filled_in_is_what_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_copied_rows_land_where_they_should_beside_rows_filled_through_the_map(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize("rows_at_once", [1, 7, 5000])
+def test_rows_of_several_matrices_are_put_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, rows_at_once: int
+) -> None:
+    monkeypatch.setattr(arrow, "PIECE", rows_at_once * 24)
     rng = np.random.default_rng(seed)
-    source = rng.normal(size=(3000, 6)).astype(np.float32)
+    sources = [rng.normal(size=(size, 6)).astype(np.float32) for size in (3000, 0, 400, 1)]
+    below = np.concatenate(sources)
+    rows = np.sort(rng.choice(len(below), 2500, replace=False))
+    rows[::50] = rng.integers(0, len(below), 50)
     path = tmp_path / "m.arrow"
-    matrix = create_matrix(path, {"id": pa.array(np.arange(2500))}, "vector", (2500, 6))
-    rows = np.sort(rng.choice(2500, 2000, replace=False))
-    source_rows = np.sort(rng.choice(3000, 2000, replace=False))
-    others = np.setdiff1d(np.arange(2500), rows)
-    matrix[others] = 7.0
-    copy_rows(matrix, rows, source, source_rows)
+    matrix = create_matrix(path, {"id": pa.array(np.arange(2510))}, "vector", (2510, 6))
+    with in_order(matrix) as put:
+        for some in np.split(rows, [1000, 1000, 2400]):
+            put(some, *sources)
     for seen in (matrix, read(path)):
-        np.testing.assert_array_equal(seen[rows], source[source_rows])
-        assert (seen[others] == 7.0).all()
+        np.testing.assert_array_equal(seen[:2500], below[rows])
+        assert not seen[2500:].any()
 
 
-def test_nothing_to_copy_writes_nothing(tmp_path: Path) -> None:
+def test_nothing_to_put_writes_nothing(tmp_path: Path) -> None:
     none = np.zeros(0, np.int64)
     matrix = create_matrix(tmp_path / "m.arrow", {"id": pa.array(none)}, "vector", (0, 3))
-    copy_rows(matrix, none, np.zeros((4, 3), np.float32), none)
+    with in_order(matrix) as put:
+        put(none, np.zeros((4, 3), np.float32))
     assert read(tmp_path / "m.arrow").shape == (0, 3)
 
 

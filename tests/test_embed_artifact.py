@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.errors import ArtifactError
-from embed.artifact import HISTORIES, STATES, VECTORS, Embeddings, States, create_embeddings
+from embed.artifact import HIDDEN, HISTORIES, STATES, VECTORS, Embeddings, Room, States, create_embeddings
 
 
 def unit(n: int, d: int, seed: int = 0) -> np.ndarray:
@@ -70,11 +70,11 @@ def test_any_arrow_reader_opens_it(tmp_path: Path) -> None:
 def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         written(tmp_path / name, pl.Series(["x", "y"]))
-    for file in (VECTORS, HISTORIES, STATES, "manifest.json"):
+    for file in (VECTORS, HISTORIES, STATES, HIDDEN, "manifest.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-@pytest.mark.parametrize("file", [VECTORS, HISTORIES, STATES])
+@pytest.mark.parametrize("file", [VECTORS, HISTORIES, STATES, HIDDEN])
 def test_a_flipped_bit_is_refused_and_the_file_named(tmp_path: Path, file: str) -> None:
     written(tmp_path / "embeddings", pl.Series([1, 2, 3]))
     path = tmp_path / "embeddings" / file
@@ -85,7 +85,7 @@ def test_a_flipped_bit_is_refused_and_the_file_named(tmp_path: Path, file: str) 
         Embeddings.load(tmp_path / "embeddings")
 
 
-@pytest.mark.parametrize("file", [VECTORS, HISTORIES, STATES])
+@pytest.mark.parametrize("file", [VECTORS, HISTORIES, STATES, HIDDEN])
 def test_a_truncated_file_is_refused_even_without_checksums(tmp_path: Path, file: str) -> None:
     written(tmp_path / "embeddings", pl.Series([1, 2, 3]))
     path = tmp_path / "embeddings" / file
@@ -139,6 +139,29 @@ def test_states_of_some_customers_alone(tmp_path: Path, kept: list[int]) -> None
     assert back.places(np.arange(-1, 5)).tolist() == [kept.index(row) if row in kept else -1 for row in range(-1, 5)]
 
 
+@pytest.mark.parametrize("kept", [[], [1, 3], [0, 1, 2, 3]])
+def test_hidden_states_of_who_has_no_state(tmp_path: Path, kept: list[int]) -> None:
+    rows = np.array(kept, np.int64)
+    hidden = States(rows, np.arange(len(rows) * 3, dtype=np.float32).reshape(-1, 3))
+    write_embeddings(tmp_path / "embeddings", "k", pl.Series([1, 2, 3, 4]), unit(4, 16), hidden=hidden)
+    back = Embeddings.load(tmp_path / "embeddings")
+    np.testing.assert_array_equal(back.hidden.rows, rows)
+    np.testing.assert_array_equal(back.hidden.matrix, hidden.matrix)
+    assert len(back.states.rows) == 0
+    counts = back.manifest.counts
+    assert (counts["hidden"], counts["hidden_width"]) == (len(rows), 3)
+
+
+def test_both_a_state_and_a_hidden_state_are_not_written(tmp_path: Path) -> None:
+    told, some = histories(3), Room(np.array([0, 1]), 2)
+    with (
+        pytest.raises(ValueError, match="of different customers"),
+        create_embeddings(tmp_path / "e", "k", pl.Series([1, 2, 3]), told, 4, some, Room(np.array([1, 2]), 2)),
+    ):
+        pytest.fail("nothing should be filled in")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("customers", "words"),
     [
@@ -154,7 +177,7 @@ def test_customers_that_break_the_contract_are_not_written(tmp_path: Path, custo
     told = histories(2 if len(customers) else 0)
     with (
         pytest.raises(ValueError, match=words),
-        create_embeddings(tmp_path / "e", "k", customers, told, 4, np.zeros(0, np.int64), 1),
+        create_embeddings(tmp_path / "e", "k", customers, told, 4),
     ):
         pytest.fail("nothing should be filled in")
     assert list(tmp_path.iterdir()) == []
@@ -181,6 +204,7 @@ def test_values_that_break_the_contract_are_not_written(
     tmp_path: Path, vectors: np.ndarray, states: float, words: str
 ) -> None:
     carried = States(np.arange(2), np.full((2, 1), states, np.float32))
-    with pytest.raises(ValueError, match=words):
-        write_embeddings(tmp_path / "e", "k", pl.Series([1, 2]), vectors, carried)
+    for kind in ("states", "hidden"):
+        with pytest.raises(ValueError, match=words):
+            write_embeddings(tmp_path / "e", "k", pl.Series([1, 2]), vectors, **{kind: carried})
     assert list(tmp_path.iterdir()) == []

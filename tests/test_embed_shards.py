@@ -12,7 +12,7 @@ from configs.errors import ArtifactError
 from configs.progress import Advance
 from embed.artifact import Draft, Embeddings
 from embed.config import EmbedConfig
-from embed.shards import STATES, VECTORS, Shards, assemble, make, missing
+from embed.shards import HIDDEN, STATES, VECTORS, Shards, assemble, make, missing
 from eventlog.sequences import EventLog
 from store.shared import attempts
 from train.artifact import Model
@@ -54,6 +54,7 @@ def test_shards_have_the_bytes_of_the_local_engine(made: tuple[EventLog, Model, 
         make(EmbedConfig(), model, log, shards, shard)
     found = put_together(log, model, shards, tmp_path / "embeddings")
     assert len(found.states.rows) > 0
+    assert len(found.hidden.rows) > 0
     assert files(found.folder) == files(local)
 
 
@@ -80,9 +81,9 @@ def test_a_worker_given_up_for_lost_changes_nothing(made: tuple[EventLog, Model,
     log, model, _ = made
     shards = Shards.of(tmp_path / "shards", log.n_customers, SIZE)
     make(EmbedConfig(), model, log, shards, shards.every[0])
-    before = {name: (shards.place(shards.every[0]) / name).stat().st_ino for name in (VECTORS, STATES)}
+    before = {name: (shards.place(shards.every[0]) / name).stat().st_ino for name in (VECTORS, STATES, HIDDEN)}
     make(EmbedConfig(), model, log, shards, shards.every[0])
-    after = {name: (shards.place(shards.every[0]) / name).stat().st_ino for name in (VECTORS, STATES)}
+    after = {name: (shards.place(shards.every[0]) / name).stat().st_ino for name in (VECTORS, STATES, HIDDEN)}
     assert before == after
     assert not [path for path in shards.folder.iterdir() if path.name.startswith(".")]
 

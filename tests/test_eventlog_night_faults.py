@@ -10,7 +10,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from nightly_log import NOW, config_of, contents, day, deliver, frame, midnight, night, rows_of, told
+from nightly_log import (
+    NOW,
+    config_of,
+    contents,
+    day,
+    deliver,
+    first_log,
+    frame,
+    midnight,
+    night,
+    rows_of,
+    told,
+)
 
 import eventlog.night
 import eventlog.scan
@@ -20,11 +32,6 @@ from eventlog.layers import folders_of
 from eventlog.run import run as prepare
 from eventlog.sequences import EventLog
 from store.workspace import Workspace
-
-
-def base_rows(customers: int = 8) -> list[tuple[Any, ...]]:
-    """Two events each, on the first day; ids from 0 on."""
-    return [(str(i // 2), day(0.1 + 0.001 * i), "a", 1.0, i) for i in range(2 * customers)]
 
 
 @pytest.fixture
@@ -39,8 +46,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 @pytest.fixture
 def before(tmp_path: Path, config: EventLogConfig, workspace: Workspace) -> EventLog:
-    deliver(tmp_path, 0, {"s0": frame(base_rows())})
-    return prepare(config.model_copy(update={"until": midnight(0)}), workspace, now=NOW)
+    return first_log(tmp_path, config, workspace)
 
 
 def test_nothing_new_is_the_log_before(config: EventLogConfig, before: EventLog, workspace: Workspace) -> None:

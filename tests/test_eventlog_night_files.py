@@ -4,24 +4,17 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
-from nightly_log import NOW, config_of, day, deliver, frame, midnight, night, told
+from nightly_log import config_of, day, deliver, first_log, frame, night, told
 
 from configs.errors import DataError
 from eventlog.checksums import CACHE
 from eventlog.config import EventLogConfig, Source
 from eventlog.files import SourceFile, find_files
-from eventlog.run import run as prepare
 from eventlog.sequences import EventLog
 from eventlog.watermark import read_watermark
 from store.workspace import Workspace
-
-
-def base_rows(customers: int = 8) -> list[tuple[Any, ...]]:
-    """Two events each, on the first day; ids from 0 on."""
-    return [(str(i // 2), day(0.1 + 0.001 * i), "a", 1.0, i) for i in range(2 * customers)]
 
 
 @pytest.fixture
@@ -36,8 +29,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 @pytest.fixture
 def before(tmp_path: Path, config: EventLogConfig, workspace: Workspace) -> EventLog:
-    deliver(tmp_path, 0, {"s0": frame(base_rows())})
-    return prepare(config.model_copy(update={"until": midnight(0)}), workspace, now=NOW)
+    return first_log(tmp_path, config, workspace)
 
 
 @pytest.mark.parametrize("same_size", [True, False])

@@ -1,5 +1,6 @@
 """Why members enter and leave a saved audience: what is told of each is what happened to them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ def embeddings(folder: Path, ids: list[int], vectors: np.ndarray, model: str, ev
     made = write_embeddings(folder, folder.name, pl.Series(ids), vectors)
     manifest = type(made.manifest)(**{**vars(made.manifest), "parents": {"model": model}})
     told = np.array(events)
-    return Embeddings(folder, manifest, made.customers, made.vectors, Histories(told, told, told), made.states)
+    return replace(made, manifest=manifest, histories=Histories(told, told, told))
 
 
 def unit(rows: int, seed: int) -> np.ndarray:

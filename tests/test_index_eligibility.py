@@ -1,5 +1,6 @@
 """Who may be a member of an audience: conditions on attributes, and customers who objected to marketing profiling."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,7 @@ def test_the_audience_is_that_of_a_population_without_those_who_objected(folder:
     vectors = np.array(given.vectors)
     drawn_anew = rng.normal(size=(int(objected.sum()), vectors.shape[1]))
     vectors[objected] = drawn_anew / np.linalg.norm(drawn_anew, axis=1, keepdims=True)
-    moved = type(given)(given.folder, given.manifest, given.customers, vectors, given.histories, given.states)
+    moved = replace(given, vectors=vectors)
     other = build_audience(request(seeds, 300), moved, None, QUICK, Context(objected=objected))
     np.testing.assert_array_equal(audience.members, other.members)
     np.testing.assert_array_equal(audience.scores, other.scores)

@@ -1,5 +1,6 @@
 """Gates: figures beside limits, what can be accepted, and how far vectors went."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,9 +92,7 @@ def test_the_usual_volume_is_a_median_and_needs_three_nights() -> None:
 def embeddings(folder: Path, ids: list[int], vectors: np.ndarray) -> Embeddings:
     count = np.ones(len(ids), np.int64)
     histories = Histories(count, count, count)
-    none = np.zeros(0, np.int64)
-    width = vectors.shape[1]
-    with create_embeddings(folder, "k", pl.Series(ids), histories, width, none, 4) as draft:
+    with create_embeddings(folder, "k", pl.Series(ids), histories, vectors.shape[1]) as draft:
         draft.vectors[:] = vectors
     return Embeddings.load(folder)
 
@@ -142,7 +141,7 @@ def test_a_vector_that_is_not_finite_or_not_of_unit_length_is_found(tmp_path: Pa
     broken = unit.copy()
     broken[1] = np.nan
     broken[3] *= 1.25
-    hurt = Embeddings(before.folder, before.manifest, before.customers, broken, before.histories, before.states)
+    hurt = replace(before, vectors=broken)
     found = facts_of(before, hurt, changes(before, hurt))
     assert found.not_finite == 1
     assert found.norm_error == pytest.approx(0.25)

@@ -55,11 +55,11 @@ def same_but_for(before: Snapshot, then: Ground | None, after: Snapshot, gone: t
         old, new = (getattr(s.embeddings.histories, name) for s in (before, after))
         assert np.array_equal(new, old[rows])
     for old_row, new_row in zip(rows.tolist(), range(len(rows)), strict=True):
-        held = [s.embeddings.states.places(np.array([r]))[0] for s, r in ((before, old_row), (after, new_row))]
-        assert (held[0] < 0) == (held[1] < 0)
-        if held[0] >= 0:
-            states = before.embeddings.states.matrix[held[0]], after.embeddings.states.matrix[held[1]]
-            assert np.array_equal(*states)
+        for name in ("states", "hidden"):
+            was, now = (getattr(s.embeddings, name) for s in (before, after))
+            held = was.places(np.array([old_row]))[0], now.places(np.array([new_row]))[0]
+            assert (held[0] < 0) == (held[1] < 0)
+            assert held[0] < 0 or np.array_equal(was.matrix[held[0]], now.matrix[held[1]])
     assert np.array_equal(after.behaviour.matrix, before.behaviour.matrix[rows])
     for name, column in vars(before.segments.members).items():
         assert np.array_equal(getattr(after.segments.members, name), column[rows]), name

@@ -9,7 +9,7 @@ import pytest
 from configs.errors import ArtifactError
 from store import digests
 from store.artifact import create
-from store.digests import remembered, sha256
+from store.digests import filled, remembered, sha256
 from store.workspace import Workspace
 
 LARGE = bytes(range(256)) * 40
@@ -61,6 +61,41 @@ def test_a_change_that_keeps_size_and_time_is_seen(tmp_path: Path, monkeypatch: 
         path.write_bytes(LARGE[::-1])
     os.utime(path, ns=(then, then))
     assert reads(path, monkeypatch) == 1
+
+
+@pytest.mark.parametrize("begin", [0, 1, 2500, len(LARGE)])
+def test_a_file_that_is_filled_in_is_hashed_with_what_stands_around(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: int
+) -> None:
+    monkeypatch.setattr(digests, "CHUNK", 1000)
+    path = tmp_path / "matrix"
+    path.write_bytes(LARGE)
+    pieces = [[b"some" * 700, b"", b"then"], [], [b"more" * 300]][: 0 if begin == len(LARGE) else 3]
+    with filled(path, begin) as write:
+        for piece in pieces:
+            write([memoryview(part) for part in piece])
+    inside = b"".join(part for piece in pieces for part in piece)
+    assert path.read_bytes() == LARGE[:begin] + inside + LARGE[begin + len(inside) :]
+    assert reads(path, monkeypatch) == 0
+
+
+def test_a_small_file_that_is_filled_in_is_read_to_be_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "matrix"
+    path.write_bytes(LARGE[:-1])
+    with filled(path, 10) as write:
+        write([memoryview(b"so"), memoryview(b"me")])
+    assert path.read_bytes() == LARGE[:10] + b"some" + LARGE[14:-1]
+    assert reads(path, monkeypatch) == 1
+
+
+def test_a_write_that_is_cut_short_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "matrix"
+    path.write_bytes(bytes(len(LARGE)))
+    monkeypatch.setattr(os, "writev", lambda file, parts: os.write(file, b"".join(parts)[:7]))
+    with filled(path, 0) as write:
+        write([memoryview(LARGE[:5000]), memoryview(LARGE[5000:])])
+    assert path.read_bytes() == LARGE
+    assert reads(path, monkeypatch) == 0
 
 
 def test_a_check_reads_every_byte_whatever_is_remembered(tmp_path: Path) -> None:

@@ -13,37 +13,16 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.strategies import DataObject, data, integers, sampled_from
+from workspaces import HOME, damage, publish, take, three_snapshots
 
-import store
 from configs.errors import ArtifactError, ConflictError, NotFoundError, StorageError
-from store.artifact import create
 from store.workspace import Workspace
-
-HOME = {**os.environ, "PYTHONPATH": str(Path(store.__file__).parents[1])}
-
-
-def publish(workspace: Workspace, key: str, size: int = 100) -> str:
-    """Publish a snapshot of one part, made of `key`."""
-    with create(workspace.staging / key / "embeddings", "embeddings", 1, key) as part:
-        part.path("vectors.bin").write_bytes((key.encode() * size)[:size])
-    return workspace.publish(key, {}, {"customers": size}, {})
-
-
-def damage(workspace: Workspace, name: str) -> None:
-    """Flip a bit of a snapshot's vectors."""
-    path = workspace.snapshots / name / "embeddings" / "vectors.bin"
-    content = bytearray(path.read_bytes())
-    content[0] ^= 1
-    path.write_bytes(content)
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     """Snapshots a, b, c were published; c is served."""
-    workspace = Workspace.create(tmp_path / "workspace")
-    for key in ("a", "b", "c"):
-        publish(workspace, key)
-    return workspace
+    return three_snapshots(tmp_path / "workspace")
 
 
 # the lock
@@ -70,12 +49,6 @@ def holder(root: Path) -> Iterator["subprocess.Popen[str]"]:
             yield other
         finally:
             other.kill()
-
-
-def take(workspace: Workspace) -> None:
-    """Take the lock and let go."""
-    with workspace.lock():
-        pass
 
 
 def test_a_second_job_is_refused_and_told_by_whom(workspace: Workspace) -> None:

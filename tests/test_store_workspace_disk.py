@@ -9,43 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from workspaces import HOME, publish, take, three_snapshots
 
-import store
 from configs.errors import StorageError
-from store.artifact import create
 from store.workspace import Workspace
-
-HOME = {**os.environ, "PYTHONPATH": str(Path(store.__file__).parents[1])}
-
-
-def publish(workspace: Workspace, key: str, size: int = 100) -> str:
-    """Publish a snapshot of one part, made of `key`."""
-    with create(workspace.staging / key / "embeddings", "embeddings", 1, key) as part:
-        part.path("vectors.bin").write_bytes((key.encode() * size)[:size])
-    return workspace.publish(key, {}, {"customers": size}, {})
-
-
-def damage(workspace: Workspace, name: str) -> None:
-    """Flip a bit of a snapshot's vectors."""
-    path = workspace.snapshots / name / "embeddings" / "vectors.bin"
-    content = bytearray(path.read_bytes())
-    content[0] ^= 1
-    path.write_bytes(content)
-
-
-def take(workspace: Workspace) -> None:
-    """Hold the lock for a moment."""
-    with workspace.lock():
-        pass
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     """Snapshots a, b, c were published; c is served."""
-    workspace = Workspace.create(tmp_path / "workspace")
-    for key in ("a", "b", "c"):
-        publish(workspace, key)
-    return workspace
+    return three_snapshots(tmp_path / "workspace")
 
 
 LIMITED = """

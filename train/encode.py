@@ -95,6 +95,15 @@ def fold(
     return State(*pools, hidden_states(encoder, log, customers, begin, end, state.hidden))
 
 
+def continued(
+    encoder: Encoder, log: EventLog, customers: np.ndarray, begin: np.ndarray, end: np.ndarray, hidden: np.ndarray
+) -> State:
+    """States after event end[i], where `hidden` [S, H] are the hidden states after begin[i]; the rest is read from each
+    customer's first event on."""
+    pools = _pooled(encoder, log, customers, log.offsets[customers], end)
+    return State(*pools, hidden_states(encoder, log, customers, begin, end, hidden))
+
+
 def _pooled(
     encoder: Encoder, log: EventLog, customers: np.ndarray, begin: np.ndarray, end: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -39,7 +39,7 @@ from train.artifact import Model
 
 PARTS = ("behaviour", "embeddings", "index", "segments")
 KEY = "0123456789abcdef"
-WORKSPACE = "workspace-v4"
+WORKSPACE = "workspace-v5"
 """Name of the golden workspace that today's formats would add; raised when one of them changes."""
 SOURCES = ("salary", "groceries", "cash", "login")
 """Those of the bank that are read; enough for segments."""
