@@ -95,17 +95,21 @@ class Judge:
     vectors: WeekVectors
     usual: Usual
     peers: Peers
+    drawn: Rows
+    """int64 [l], ascending places among those who can be judged: whom it was learnt from."""
+    score: Floats
+    """float64 [l], theirs."""
 
     def z(self, marks: Marks) -> Floats:
-        """float64 [q], a few thousand customers at a time."""
-        out = np.zeros(len(marks.customers))
-        for start in range(0, len(out), AT_ONCE):
-            part = np.arange(start, min(start + AT_ONCE, len(out)))
-            some = marks.of(part)
+        """float64 [q] of all who can be judged, a few thousand customers at a time."""
+        score = np.zeros(len(marks.customers))
+        score[self.drawn] = self.score
+        others = np.setdiff1d(np.arange(len(score)), self.drawn, assume_unique=True)
+        for start in range(0, len(others), AT_ONCE):
+            part = others[start : start + AT_ONCE]
             with threadpool_limits(1, user_api="blas"):
-                score = scores(self.usual, *self.vectors(some))
-            out[part] = self.peers.z(score, *reversed(some.events))
-        return out
+                score[part] = scores(self.usual, *self.vectors(marks.of(part)))
+        return self.peers.z(score, *reversed(marks.events))
 
 
 def learnt(vectors: WeekVectors, monday: int) -> tuple[Marks, Judge | None]:
@@ -118,15 +122,15 @@ def learnt(vectors: WeekVectors, monday: int) -> tuple[Marks, Judge | None]:
     marks = marks.of(np.flatnonzero(marks.enough))
     if len(marks.customers) < FEWEST:
         return marks, None
-    drawn = np.argsort(lots(events.customers.gather(marks.customers), 0), kind="stable")[:LEARNT]
-    some = marks.of(np.sort(drawn))
+    drawn = np.sort(np.argsort(lots(events.customers.gather(marks.customers), 0), kind="stable")[:LEARNT])
+    some = marks.of(drawn)
     both = vectors(some)
     with threadpool_limits(1, user_api="blas"):
         usual = learn(*both)
         if usual is None:
             return marks, None
         score = scores(usual, *both)
-    return marks, Judge(vectors, usual, Peers.of(score, *reversed(some.events)))
+    return marks, Judge(vectors, usual, Peers.of(score, *reversed(some.events)), drawn, score)
 
 
 def monday_of(last: int) -> int:

@@ -169,8 +169,8 @@ def test_the_night_that_ends_a_week_tells_of_it_once(night: NightWorld, monkeypa
     monkeypatch.setattr(serve.weeks, "FEWEST_LATELY", 5)
     sunday = next(d for d in range(FIRST_DAYS, FIRST_DAYS + 7) if (START + timedelta(days=d)).weekday() == 6)
     text = night.recipe_file.read_text(encoding="utf-8")
-    assert "segments:" not in text
-    night.recipe_file.write_text(text + "segments:\n  change_z: 1.5\n", encoding="utf-8")
+    assert text.count("segments:\n") == 1
+    night.recipe_file.write_text(text.replace("segments:\n", "segments:\n  change_z: 1.5\n"), encoding="utf-8")
     for number in range(FIRST_DAYS, sunday + 1):
         report = night.night(number)
         assert ("changed" in report.alerts) == (number == sunday)
