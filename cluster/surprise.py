@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from cluster.gate import MAD_TO_SD
 from cluster.names import terse_fields
-from cluster.shifts import worded
+from cluster.shifts import LEAST_SHARE, worded
 
 if TYPE_CHECKING:
     from eventlog.behaviour import Behaviour, Feature
@@ -63,7 +63,7 @@ class Unlike:
     before: float
     """Share of the events before."""
     after: float
-    """Share of the new ones."""
+    """Share of the new ones, or of those of the later weeks."""
 
 
 class Habits:
@@ -136,10 +136,23 @@ class Habits:
                 out.append(self._told(adds, was, now, most))
         return out
 
-    def _told(self, adds: Floats, was: Floats, now: Floats, most: int) -> tuple[Unlike, ...]:
+    def other(self, before: Rows, after: Rows, most: int = 3) -> list[tuple[Unlike, ...]]:
+        """For each of m customers the habits whose shares are most surely others than before, the surest first.
+
+        By the z of two shares with a pooled variance; none of a difference that is too small to tell of.
+        """
+        was, had = self._read(0, before)
+        now, have = self._read(1, after)
+        pooled = (was * had[:, None] + now * have[:, None]) / np.maximum(had + have, 1)[:, None]
+        chance = pooled * (1 - pooled) * (1 / np.maximum(had, 1) + 1 / np.maximum(have, 1))[:, None]
+        apart = np.abs(now - was)
+        sure = np.where(apart >= LEAST_SHARE, apart / np.sqrt(np.maximum(chance, RARE)), 0.0)
+        return [self._told(*of_one, most, falling=True) for of_one in zip(sure, was, now, strict=True)]
+
+    def _told(self, adds: Floats, was: Floats, now: Floats, most: int, falling: bool = False) -> tuple[Unlike, ...]:
         chosen: list[Unlike] = []
         for i in np.argsort(-adds, kind="stable")[:most].tolist():
-            if adds[i] > 0 and now[i] > was[i]:
+            if adds[i] > 0 and (falling or now[i] > was[i]):
                 feature = self.features[i]
                 words = worded(feature, float(was[i]), float(now[i]), self._terse)
                 chosen.append(Unlike(feature.name, words, round(float(was[i]), 4), round(float(now[i]), 4)))
@@ -162,23 +175,59 @@ def usual(scores: Floats, new: Rows, history: Rows) -> Floats:
 
     Where these are too few, among all with about as many new events; where these are, too, nobody is unusual.
     """
+    return Peers.of(scores, new, history).z(scores, new, history)
+
+
+@dataclass(frozen=True, eq=False)
+class Peers:
+    """What scores are usual, by numbers of new events and lengths of history."""
+
+    bins: tuple[Rows, Rows]
+    """int64, ascending: bins with PEERS customers or more, by new events alone, and by both."""
+    middles: tuple[Floats, Floats]
+    spreads: tuple[Floats, Floats]
+    """Of the scores in each bin."""
+
+    @classmethod
+    def of(cls, scores: Floats, new: Rows, history: Rows) -> "Peers":
+        """From the scores of m customers."""
+        found = [_bins_of(scores, bins) for bins in _binned(new, history)]
+        bins, middles, spreads = zip(*found, strict=True)
+        return cls(bins, middles, spreads)
+
+    def z(self, scores: Floats, new: Rows, history: Rows) -> Floats:
+        """float64 [m]: robust z of the scores of customers, the same or others; 0 in bins that are not known."""
+        out = np.zeros(len(scores))
+        sides = zip(_binned(new, history), self.bins, self.middles, self.spreads, strict=True)
+        for mine, bins, middles, spreads in sides:  # the finer one has the last word
+            at = np.minimum(np.searchsorted(bins, mine), max(len(bins) - 1, 0))
+            known = np.flatnonzero(bins[at] == mine) if len(bins) else np.zeros(0, np.int64)
+            apart, spread = scores[known] - middles[at[known]], spreads[at[known]]
+            out[known] = np.divide(apart, spread, out=np.zeros(len(known)), where=spread > 0)
+        return out
+
+
+def _binned(new: Rows, history: Rows) -> tuple[Rows, Rows]:
     coarse = np.floor(2 * np.log2(np.maximum(new, 1))).astype(np.int64)
-    fine = coarse * 64 + np.floor(np.log2(np.maximum(history, 1))).astype(np.int64)
-    out = np.zeros(len(scores))
-    for bins in (coarse, fine):  # the finer one has the last word
-        order = np.argsort(bins, kind="stable")
-        for rows in np.split(order, np.flatnonzero(np.diff(bins[order])) + 1):
-            if len(rows) >= PEERS:
-                out[rows] = _robust(scores[rows])
-    return out
+    return coarse, coarse * 64 + np.floor(np.log2(np.maximum(history, 1))).astype(np.int64)
 
 
-def _robust(scores: Floats) -> Floats:
-    apart = scores - np.median(scores)
-    scale = MAD_TO_SD * np.median(np.abs(apart))
+def _bins_of(scores: Floats, bins: Rows) -> tuple[Rows, Floats, Floats]:
+    """The bins with enough customers, middle and spread of the scores in each."""
+    order = np.argsort(bins, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(bins[order])) + 1)
+    found = [(int(bins[rows[0]]), *_robust(scores[rows])) for rows in groups if len(rows) >= PEERS]
+    columns = zip(*found, strict=True) if found else ((), (), ())
+    numbers, middles, spreads = (np.array(column) for column in columns)
+    return numbers.astype(np.int64), middles.astype(np.float64), spreads.astype(np.float64)
+
+
+def _robust(scores: Floats) -> tuple[float, float]:
+    """Median and robust standard deviation; 0 where all are alike."""
+    middle = float(np.median(scores))
+    spread = MAD_TO_SD * float(np.median(np.abs(scores - middle)))
     # where more than half are alike to a hair, all that is left is the plain spread
-    scale = scale if scale > 0 else scores.std()
-    return np.asarray(apart / scale) if scale > 0 else np.zeros(len(scores))
+    return middle, spread if spread > 0 else float(scores.std())
 
 
 def _is_habit(feature: "Feature") -> bool:

@@ -37,18 +37,28 @@ def lately(config: EmbedConfig, model: Model, log: EventLog) -> Lately:
 
     def vectors(customers: np.ndarray, days: int) -> np.ndarray:
         events = recoded(log, model.schema)
-        out = np.empty((len(customers), model.width), np.float32)
-        set_threads()
-        with torch_threads(config.threads), best_device(model) as encoder:
-            for start in range(0, len(customers), BLOCK):
-                block = customers[start : start + BLOCK]
-                last = only(events, block, *last_days(events, block, days))
-                for part in length_buckets(np.diff(last.offsets), config.batch_events, longest=ROUND):
-                    begin, end = last.offsets[part], last.offsets[part + 1]
-                    out[start + part] = encoder.vectors(states(encoder, last, part, begin, end))
-        return out
+        return of_runs(config, model, events, customers, *last_days(events, customers, days))
 
     return vectors
+
+
+def of_runs(
+    config: EmbedConfig, model: Model, events: EventLog, customers: np.ndarray, begin: np.ndarray, end: np.ndarray
+) -> np.ndarray:
+    """Vectors float32 [q, d] of customers [q] from their rows `begin` to `end` [q] alone, at least one each.
+
+    `events` are in the terms of the model's dictionaries (`eventlog.recode`).
+    """
+    out = np.empty((len(customers), model.width), np.float32)
+    set_threads()
+    with torch_threads(config.threads), best_device(model) as encoder:
+        for start in range(0, len(customers), BLOCK):
+            block = slice(start, start + BLOCK)
+            run = only(events, customers[block], begin[block], end[block])
+            for part in length_buckets(np.diff(run.offsets), config.batch_events, longest=ROUND):
+                first, last = run.offsets[part], run.offsets[part + 1]
+                out[start + part] = encoder.vectors(states(encoder, run, part, first, last))
+    return out
 
 
 def only(log: EventLog, customers: np.ndarray, begin: np.ndarray, end: np.ndarray) -> EventLog:

@@ -9,14 +9,17 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from configs.errors import ArtifactError, KinfolkError, storage_errors
 from configs.progress import Progress
+from eventlog.sequences import EventLog
 from serve.editions import refresh
 from serve.moves import Comparison
+from serve.night_changes import Weeks, changes, last_day, week_ended
 from serve.night_events import Cause, write_events
 from serve.night_facts import Facts, load_facts
 from serve.night_files import ASIDE, DELIVERY, EVENTS, PAGE, REPORT
@@ -36,6 +39,7 @@ from store.catalogue import Catalogue
 from store.history import serve
 from store.objections import Objections
 from store.workspace import Workspace
+from train.artifact import Model
 
 
 class Stopwatch(Protocol):
@@ -141,11 +145,17 @@ def finished(report: Report, comparison: Comparison, around: Setting) -> Report:
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     alerts: dict[str, int] = {}
+    weeks: list[Weeks] = []
+
+    def compare() -> list[str]:
+        weeks.extend(changed_weeks(report, comparison, around))
+        return []
 
     def tell() -> list[str]:
         cause: Cause = "model" if report.kind == "retrain" else "customer"
-        shift_z = around.recipe.night.shift_z
-        alerts.update(write_events(comparison, report.as_of, folder / EVENTS, shift_z=shift_z, cause=cause))
+        options: dict[str, Any] = {"shift_z": around.recipe.night.shift_z, "cause": cause}
+        told = write_events(comparison, report.as_of, folder / EVENTS, weeks=weeks[0] if weeks else None, **options)
+        alerts.update(told)
         return []
 
     pruned: list[str] = []
@@ -155,6 +165,7 @@ def finished(report: Report, comparison: Comparison, around: Setting) -> Report:
         return []
 
     steps: list[tuple[str, str, Callable[[], list[str]]]] = [
+        ("weeks", "Comparing weeks", compare),
         ("events", "Telling who moved", tell),
         ("audiences", "Refreshing saved audiences", lambda: refreshed_audiences(around)),
         ("webhook", "Delivering events", lambda: delivered(around, folder)),
@@ -167,6 +178,22 @@ def finished(report: Report, comparison: Comparison, around: Setting) -> Report:
     report = replace(report, pruned=tuple(pruned), warnings=tuple(warnings), timings=around.watch.told())
     write_report(report, folder)
     return report
+
+
+def changed_weeks(report: Report, comparison: Comparison, around: Setting) -> list[Weeks]:
+    """Who has lived differently for four weeks, where a week has ended since the night before; nothing else."""
+    config, before = around.recipe.night, load_facts(comparison.earlier.folder)
+    if report.kind == "retrain" or config.change_z == 0:
+        return []
+    day = date.fromisoformat(before.as_of) if before else last_day(comparison.earlier.embeddings)
+    monday = week_ended(day, date.fromisoformat(report.as_of))
+    if monday is None:
+        return []
+    parents = read_manifest(comparison.later.folder).parents
+    log = EventLog.load(around.workspace.eventlogs / parents["eventlog"], deep=False)
+    model = Model.load(around.workspace.models / parents["model"])
+    aside = comparison.later.segments.manifest.figures.get("set_aside", ())
+    return [Weeks(monday, changes(around.recipe.embed, model, log, monday, config.change_z, aside))]
 
 
 def _tried(stage: str, step: Callable[[], list[str]]) -> list[str]:

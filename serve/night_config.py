@@ -42,6 +42,9 @@ class NightConfig(Config):
     """Snapshots kept, the last served ones; those that a saved audience was last refreshed with stay besides."""
     shift_z: float = Field(default=3.5, gt=0, le=1000)
     """A customer's new events are told as a sudden shift from so many robust standard deviations on."""
+    change_z: float = Field(default=4.0, ge=0, le=1000)
+    """Once a week, a customer's last four weeks are told as a change of habits from so many robust standard deviations
+    on; 0: nobody is asked about."""
     webhook: WebhookConfig | None = None
     """Where events about customers are sent besides; nowhere if left out."""
     gates: GatesConfig = Field(default_factory=GatesConfig)

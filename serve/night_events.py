@@ -1,9 +1,10 @@
-"""Events about customers that a night leaves behind: who moved to another segment, who was suddenly unlike themselves.
+"""Events about customers that a night leaves behind: who moved to another segment, was suddenly unlike themselves, or
+has lived differently for four weeks.
 
 One JSON object a line, ordered by customer and then by kind; at most one event of each kind a customer:
 
     id         the same whenever the same snapshot tells the same of the same customer: an idempotency key
-    kind       "moved" or "shifted"
+    kind       "moved", "shifted" or "changed"
     as_of      the last day whose events were taken
     snapshot, previous   the two snapshots that were compared
     cause      "customer": new events; "model": a retraining, which took none
@@ -12,7 +13,8 @@ One JSON object a line, ordered by customer and then by kind; at most one event 
 
 moved adds `from` and `to` (segment `id` and `name`, null for none) and `strength`; shifted adds `z` (see
 `cluster.surprise`), `new_events`, `events_before`, `distance` (1 - cosine of the vectors before and after) and
-`behaviours` (feature, words, before, after).
+`behaviours` (feature, words, before, after); changed (see `serve.night_changes`) adds `z`, `since` and `until` (first
+and last day of the four weeks), `events` in them, `events_before` in the eight weeks before, and `behaviours`.
 
 The file is for the bank's own use, and holds customers who objected to marketing profiling, too: fraud and service
 are no marketing. What goes out by webhook leaves them out unless the recipe says otherwise.
@@ -21,6 +23,7 @@ are no marketing. What goes out by webhook leaves them out unless the recipe say
 import hashlib
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from heapq import merge
 from pathlib import Path
 from typing import Any, Literal
@@ -28,10 +31,12 @@ from typing import Any, Literal
 import numpy as np
 
 from cluster.moves import NONE
+from cluster.shifts import NOTHING
 from cluster.surprise import Habits, Surprise, surprise
 from embed.artifact import Rows
 from embed.customers import changes
 from serve.moves import Comparison
+from serve.night_changes import LATELY, Weeks
 from serve.outputs import output
 
 SHIFT_Z = 3.5
@@ -45,18 +50,26 @@ Line = tuple[int, str, dict[str, Any]]
 
 
 def write_events(
-    comparison: Comparison, as_of: str, path: Path, *, shift_z: float = SHIFT_Z, cause: Cause = "customer"
+    comparison: Comparison,
+    as_of: str,
+    path: Path,
+    *,
+    shift_z: float = SHIFT_Z,
+    cause: Cause = "customer",
+    weeks: Weeks | None = None,
 ) -> dict[str, int]:
     """Write the events of a night at `path`, whole or not at all; returns how many there are of each kind.
 
-    Only customers whose vectors changed are looked at for shifts. Two snapshots that do not belong to one line tell of
-    no moves. Same snapshots, same bytes. Raises StorageError.
+    `weeks` tells who changed, on the nights that ask for it. Only customers whose vectors changed are looked at for
+    shifts. Two snapshots that do not belong to one line tell of no moves. Same snapshots, same bytes. Raises
+    StorageError.
     """
-    counts = {"moved": 0, "shifted": 0}
+    counts = {"moved": 0, "shifted": 0} | ({} if weeks is None else {"changed": 0})
     later = comparison.later
     common = {"as_of": as_of, "snapshot": later.name, "previous": comparison.earlier.name, "cause": cause}
     with output(path) as beside, beside.open("w", encoding="utf-8") as file:
-        for row, kind, told in merge(_moved(comparison), _shifted(comparison, shift_z), key=lambda line: line[:2]):
+        kinds = (_changed(weeks), _moved(comparison), _shifted(comparison, shift_z))
+        for row, kind, told in merge(*kinds, key=lambda line: line[:2]):
             customer = str(later.embeddings.customers[row])
             whole = {"id": event_id(later.name, customer, kind), "kind": kind, **common, "customer": customer, **told}
             file.write(json.dumps(whole, ensure_ascii=False, allow_nan=False).translate(NO_LINES) + "\n")
@@ -101,11 +114,27 @@ def _shifted(comparison: Comparison, shift_z: float) -> Iterator[Line]:
         distances = _distances(comparison, before[places], after[places])
         unlike = habits.unlike(before[places], after[places])
         for i, place, distance, behaviours in zip(over[part].tolist(), places.tolist(), distances, unlike, strict=True):
-            why = "; ".join(one.words for one in behaviours[:2]) or "no single behaviour"
+            why = "; ".join(one.words for one in behaviours[:2]) or NOTHING
             listed = [vars(one) for one in behaviours]
             yield int(after[place]), "shifted", {
                 **_figures(judged, i), "distance": distance, "why": why, "behaviours": listed,
             }  # fmt: skip
+
+
+def _changed(weeks: Weeks | None) -> Iterator[Line]:
+    """Who has lived differently for four weeks, by row."""
+    if weeks is None:
+        return
+    found, last = weeks.changes, weeks.monday - timedelta(days=1)
+    days = {"since": (weeks.monday - timedelta(days=LATELY)).isoformat(), "until": last.isoformat()}
+    for i, row in enumerate(found.rows.tolist()):
+        behaviours = found.behaviours[i]
+        yield row, "changed", {
+            "z": round(float(found.z[i]), 2), **days,
+            "events": int(found.events[1][i]), "events_before": int(found.events[0][i]),
+            "why": "; ".join(one.words for one in behaviours[:2]) or NOTHING,
+            "behaviours": [vars(one) for one in behaviours],
+        }  # fmt: skip
 
 
 def _figures(judged: Surprise, i: int) -> dict[str, Any]:

@@ -56,7 +56,11 @@ DRIFT = (
     "large one."
 )
 NO_STAGES = ("total", "peak_mb", "peak_mapped_mb")
-ALERTS = {"moved": "moved to another segment", "shifted": "suddenly unlike themselves"}
+ALERTS = {
+    "moved": "moved to another segment",
+    "shifted": "suddenly unlike themselves",
+    "changed": "living differently for four weeks",
+}
 
 
 def write_page(report: Report, path: Path) -> None:

@@ -143,7 +143,7 @@ class Report:
     happened: tuple[str, ...] = ()
     """Segments born, split, merged and died, with evidence."""
     alerts: Mapping[str, int] = field(default_factory=dict)
-    """Events about customers by kind: moved, shifted."""
+    """Events about customers by kind: moved, shifted; changed, on nights that end a week."""
     model_change: Mapping[str, float] = field(default_factory=dict)
     """Of a retraining: what the new model alone changed, apart from what customers did."""
     pruned: tuple[str, ...] = ()

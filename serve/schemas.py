@@ -189,7 +189,7 @@ class NightSummary(Answer):
     events: dict[str, int]
     """before, new, late, now"""
     alerts: dict[str, int]
-    """Events about customers by kind: moved, shifted."""
+    """Events about customers by kind: moved, shifted; changed, on nights that end a week."""
     warnings: list[str]
 
 
