@@ -47,7 +47,7 @@ class Notes:
     url: str
     endpoint: str
     files: Files = field(default_factory=dict)
-    """With size and time as they looked ("at")."""
+    """With how they looked ("at")."""
     catalogue: str | None = None
     """SHA-256 of the catalogue's object."""
     copied: str | None = None
@@ -105,8 +105,8 @@ class Mirror:
         return sorted(path.relative_to(self.root).as_posix() for path in found)
 
     def files(self, below: Iterable[str] = (*FOLDERS, *LOOSE), but: Collection[str] = ()) -> Files:
-        """What is to be mirrored of the files here, `but` for some artifacts. Those whose size and time are as noted
-        are not read again."""
+        """What is to be mirrored of the files here, `but` for some artifacts. Those that look as noted are not
+        read again."""
         noted, found = (self.notes() or Notes("", "")).files, {}
         for top in below:
             for path in sorted((self.root / top).rglob("*")):
@@ -284,6 +284,10 @@ def _make_private(root: Path) -> None:
 
 
 def looks(path: Path) -> list[int]:
-    """Size and time of a file: where both are as they were, it is not read again."""
+    """Size, times and inode of a file: where all are as they were, it is not read again.
+
+    Size and time of change alone will not do: a snapshot's manifest keeps its time when customers are erased from it,
+    and mostly its size.
+    """
     stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns]
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]

@@ -1,5 +1,6 @@
 """A workspace in an object store where answers are lost, writers sleep, and commands are killed (a real S3 server)."""
 
+import os
 import shutil
 import threading
 import time
@@ -343,6 +344,20 @@ def test_what_an_erasure_left_in_the_store_goes_with_the_next_writer(url: str, t
     with opened(url, write=True, need="notes", cache=tmp_path / "b") as workspace:
         pass  # nothing of its own
     assert ("of somebody who is erased one" in texts(url)) is not erased
+
+
+def test_what_was_rewritten_with_its_size_and_its_time_is_pushed(url: str, tmp_path: Path) -> None:
+    with opened(url, write=True, cache=tmp_path / "a") as workspace:
+        published(workspace, "one")
+        saved(workspace, "spring/definition.json", "before")
+    with opened(url, write=True, cache=tmp_path / "a") as workspace:
+        place = workspace.saved / "spring" / "definition.json"
+        then = place.stat()
+        (beside := place.with_name("beside")).write_text("behind")
+        os.utime(beside, ns=(then.st_atime_ns, then.st_mtime_ns))
+        beside.replace(place)  # as an erasure does with a snapshot's manifest
+    assert "before" not in texts(url)
+    assert "behind" in texts(url)
 
 
 def test_what_was_never_pushed_has_not_happened_but_finished_work_is_kept(url: str, tmp_path: Path) -> None:
