@@ -72,7 +72,7 @@ def search_store(remote: RemoteWorkspace, who: Named) -> Searched:
     URL are fetched and searched, whoever put them there.
     """
     names = remote.unaccounted()
-    with TemporaryDirectory(prefix=".searched-", dir=remote.local.root) as folder:
+    with TemporaryDirectory(prefix="searched-", dir=remote.mirror.room()) as folder:
         place = {}
         for number, name in enumerate(names):
             path = Path(folder) / str(number)

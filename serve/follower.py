@@ -6,18 +6,17 @@ be gone with the next pull: such a service is read-only, and says so.
 """
 
 import threading
-from typing import TypeVar
 
 import structlog
 
 from store.remote import RemoteWorkspace
+from store.sending import Sender
 
 log = structlog.get_logger("kinfolk.serve")
 READ_ONLY = (
     "this service is read-only, since its workspace is in an object store and its catalogue in SQLite; its operator "
     "can name a PostgreSQL catalogue in KINFOLK_CATALOGUE"
 )
-Made = TypeVar("Made")
 
 
 class Follower:
@@ -25,6 +24,8 @@ class Follower:
 
     def __init__(self, remote: RemoteWorkspace, seconds: float) -> None:
         self.remote, self.seconds = remote, seconds
+        self.sender = Sender(remote)
+        """Adds to the store what the service makes."""
         self.failures = 0
         """Times in succession that the store could not be asked."""
         self._stopping = threading.Event()
@@ -42,21 +43,13 @@ class Follower:
             self._thread.join(timeout=10)
             self._thread = None
 
-    def sent(self, made: Made, *folders: str) -> Made:
-        """Add what was written in some folders to the store, and hand back what was made.
-
-        Raises ConflictError where another one changed the same, StorageError where the store is out of reach.
-        """
-        self.remote.send(*folders)
-        return made
-
     def _follow(self) -> None:
         complete = False
         while not self._stopping.is_set():
             try:
                 if not complete:
-                    self.remote.refresh(need="kept", must_exist=False)
-                    complete = True
+                    # beside a writer on this machine nothing is pulled, and is to be tried again
+                    complete = self.remote.refresh(need="kept", must_exist=False)
                 elif self.remote.poll(need="kept"):
                     log.info("pulled", snapshot=self.remote.base.snapshot)
                 self._told(None)

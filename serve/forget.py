@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from configs.errors import ConflictError, InputError
+from configs.errors import ConflictError, InputError, KinfolkError
 from configs.progress import SILENT, Progress
 from embed.artifact import Embeddings
 from eventlog.erase import Values, blank_model, erase_logs, models_to_blank
@@ -48,6 +48,10 @@ KEPT = (
 IN_STORE = (
     ("old versions of objects", "the store's rules decide how long it keeps them, where it keeps them at all"),
     ("mirrors on other machines", "each lets go of what is gone when it is next used; a service does at once"),
+)
+UNFINISHED = (
+    "The erasure is not finished: what the store holds of these customers may still be there. A register of erasures "
+    "in PostgreSQL names them already, so that no new event of theirs is read; start the same command again to finish"
 )
 POSTGRESQL = (
     "dead rows of PostgreSQL",
@@ -95,10 +99,17 @@ def finish_in_store(
 ) -> None:
     """Take an erasure on to the object store of a workspace, and search what is there; added to the receipt.
 
-    For a writer who has everything pulled. Raises BusyError where a service has written meanwhile, StorageError; then
-    the store is as it was, and the erasure is to be asked for again.
+    For a writer who is alone and has everything pulled. The receipt does not say that it is done before what was erased
+    is gone from there. Raises BusyError where the lease was lost, StorageError; then the erasure is to be asked for
+    again, and says so.
     """
-    remote.push_now(progress)
+    receipt["store"] = None
+    write_receipt(remote.local.root, receipt)
+    try:
+        remote.push_now(progress)
+    except KinfolkError as error:
+        error.add_note(UNFINISHED)
+        raise
     with progress.task("Searching the object store", None):
         found = search_store(remote, Named(frozenset(str(customer).strip() for customer in customers)))
     told = {"found": list(found.found), "unread": list(found.unread)}

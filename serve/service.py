@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 import faiss
@@ -58,12 +58,21 @@ class Service:
         if self.follower is not None:
             self.follower.start()
 
-    def kept(self, made: Result, *folders: str) -> Result:
-        """Hand back what was made once what was written of it, in these folders of the workspace, is kept for good.
+    @contextmanager
+    def keeping(self) -> Iterator[list[str]]:
+        """Keep for good what the block makes in the folders of the workspace that it puts into the list.
 
         Raises ConflictError and StorageError where an object store does not take it.
         """
-        return made if self.follower is None else self.follower.sent(made, *folders)
+        with ExitStack() as stack:
+            yield [] if self.follower is None else stack.enter_context(self.follower.sender.adding())
+
+    def removing(self, folder: str, work: Callable[[], None]) -> None:
+        """Do `work`, which removes a folder of the workspace, for good. Raises what it does, and as `keeping`."""
+        if self.follower is None:
+            work()
+        else:
+            self.follower.sender.removing(folder, work)
 
     @contextmanager
     def turn(self) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from store.workspace import SNAPSHOT_NAME
 
 FORMAT = 1
 CURRENT = "current"
+RECEIPTS = "erasures/"
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -24,7 +25,7 @@ class Head:
     trail: tuple[str, ...] = ()
     files: Files = field(default_factory=dict)
     writer: str | None = None
-    """Token of the lease under which it was last written. A service adds files without one."""
+    """What a writer's last push left, another one each time. A service adds files and leaves it as it is."""
     tag: str | None = None
     """Of the object that it was read from; None where there is none yet."""
 
@@ -40,6 +41,11 @@ class Head:
     def artifacts(self, *tops: str) -> list[str]:
         """Every artifact in some folders, as `models/<key>`."""
         return sorted({"/".join(path.split("/")[:2]) for path in self.files if path.split("/")[0] in tops})
+
+    @property
+    def erasures(self) -> frozenset[str]:
+        """The receipts of all erasures."""
+        return frozenset(path for path in self.files if path.startswith(RECEIPTS))
 
     def tagged(self, tag: str) -> "Head":
         """The same, once it is written."""
@@ -84,3 +90,18 @@ def _check_names(body: Mapping[str, Any]) -> None:
 def same(one: Mapping[str, object] | None, other: Mapping[str, object] | None) -> bool:
     """Whether two files are equal by their bytes; None is a file that is not there."""
     return (one and one["sha256"]) == (other and other["sha256"])
+
+
+def way_back(before: Sequence[str], here: Sequence[str], kept: Collection[str]) -> tuple[str, ...]:
+    """The trail after a command's work: `before` is what it was, `here` how the command left its own.
+
+    Its own lacks what was not fetched, so it is not simply taken: what it goes on from is found in the one of before,
+    and what it added comes after that. Of both, what is `kept`.
+    """
+    known, last = 0, -1
+    while known < len(here) and here[known] in before[last + 1 :]:
+        last = before.index(here[known], last + 1)
+        known += 1
+    added = here[known:]
+    old = before[: last + 1] if known else before
+    return tuple(name for name in (*(name for name in old if name not in added), *added) if name in kept)

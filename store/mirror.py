@@ -9,15 +9,16 @@ import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256 as sha256_of
 from pathlib import Path
 from typing import Any
 
-from configs.errors import ArtifactError, InputError, StorageError, storage_errors
-from store.artifact import MANIFEST, write_atomic
+from configs.errors import ArtifactError, BusyError, InputError, StorageError, storage_errors
+from store.artifact import MANIFEST, sweep, write_atomic
 from store.digests import sha256
 from store.rewrite import JOURNAL, ROOM
 from store.workspace import Workspace, flocked
@@ -28,6 +29,9 @@ LOOSE = ("audiences", "saved", "nights", "erasures")
 """Folders that are mirrored file by file."""
 CATALOGUE, NOTES = "catalogue.db", ".mirror.json"
 VARIABLE = "KINFOLK_MIRROR"
+PASSING, ADDING = ".passing", "adding.lock"
+"""What is only passing through, such as half a download; held by services of this machine while they add files."""
+PATIENCE_S = 10.0
 SPARE = 64 << 20
 """Bytes that are to stay free beside what is fetched."""
 
@@ -43,7 +47,7 @@ class Notes:
     url: str
     endpoint: str
     files: Files = field(default_factory=dict)
-    """With size and time as they looked ("at")."""
+    """With how they looked ("at")."""
     catalogue: str | None = None
     """SHA-256 of the catalogue's object."""
     copied: str | None = None
@@ -100,13 +104,16 @@ class Mirror:
         found = [path for top in FOLDERS for path in (self.root / top).glob("[!.]*") if path.is_dir()]
         return sorted(path.relative_to(self.root).as_posix() for path in found)
 
-    def files(self, below: tuple[str, ...] = (*FOLDERS, *LOOSE)) -> Files:
-        """What is to be mirrored of the files here. Those whose size and time are as noted are not read again."""
+    def files(self, below: Iterable[str] = (*FOLDERS, *LOOSE), but: Collection[str] = ()) -> Files:
+        """What is to be mirrored of the files here, `but` for some artifacts. Those that look as noted are not
+        read again."""
         noted, found = (self.notes() or Notes("", "")).files, {}
         for top in below:
             for path in sorted((self.root / top).rglob("*")):
                 name = path.relative_to(self.root).as_posix()
-                if path.is_file() and not any(part.startswith(".") for part in name.split("/")):
+                parts = name.split("/")
+                hidden = any(part.startswith(".") for part in parts)
+                if path.is_file() and not hidden and "/".join(parts[:2]) not in but:
                     before = noted.get(name)
                     same = before is not None and before["at"] == looks(path)
                     found[name] = _known(before) if same and before else about(path, name)
@@ -135,6 +142,48 @@ class Mirror:
             found = [path for path in (self.root / top).rglob("*") if path.is_file() and path.name != ".lock"]
             self.remove_files([name for path in found if (name := path.relative_to(self.root).as_posix()) not in keep])
 
+    def room(self) -> Path:
+        """A folder for what is only passing through; emptied by the next pull, should this process be killed."""
+        folder = self.root / PASSING
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def sweep(self) -> None:
+        """Remove what a kill left of a pull, a push or a search: it may hold customers who were erased since."""
+        shutil.rmtree(self.root / PASSING, ignore_errors=True)
+        for top in FOLDERS:
+            for path in (self.root / top).glob(".*"):
+                if path.suffix in (".part", ".old"):
+                    shutil.rmtree(path, ignore_errors=True)
+
+    def drop_unpushed(self, keep: Mapping[str, Any], writer: bool) -> None:
+        """Remove audiences, reports and receipts that are not in `keep`: a command that was killed left them.
+
+        A service may be adding some at this moment; a reader leaves them alone then, and a writer waits for a while.
+        """
+        deadline = time.monotonic() + (PATIENCE_S if writer else 0.0)
+        with ExitStack() as stack:
+            while True:
+                try:
+                    stack.enter_context(flocked(self.root / ADDING, wait=False))
+                    break
+                except BusyError:
+                    if not writer:
+                        return
+                if time.monotonic() >= deadline:
+                    break
+                time.sleep(0.1)
+            for top in LOOSE:
+                sweep(self.root / top)
+                found = [path for path in (self.root / top).rglob("[!.]*") if path.is_file()]
+                names = [path.relative_to(self.root).as_posix() for path in found]
+                self.remove_files([name for name in names if name not in keep])
+
+    def drop_unnoted(self, folders: Iterable[str]) -> None:
+        """Remove from some folders what was never pushed."""
+        noted = (self.notes() or Notes("", "")).files
+        self.remove_files([name for name in self.files(folders) if name not in noted])
+
     def remove_files(self, names: list[str]) -> None:
         """Remove files, and the folders that are empty without them."""
         for name in names:
@@ -158,7 +207,7 @@ class Mirror:
         if not self.workspace.catalogue.is_file():
             yield None
             return
-        copy = self.root / ".catalogue.part"
+        copy = self.room() / "catalogue.copy"
         try:
             copy.unlink(missing_ok=True)
             with closing(sqlite3.connect(self.workspace.catalogue)) as source, closing(sqlite3.connect(copy)) as target:
@@ -235,6 +284,10 @@ def _make_private(root: Path) -> None:
 
 
 def looks(path: Path) -> list[int]:
-    """Size and time of a file: where both are as they were, it is not read again."""
+    """Size, times and inode of a file: where all are as they were, it is not read again.
+
+    Size and time of change alone will not do: a snapshot's manifest keeps its time when customers are erased from it,
+    and mostly its size.
+    """
     stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns]
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]

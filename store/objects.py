@@ -7,6 +7,8 @@ speaks its protocol (MinIO, Ceph, R2, Google's through its S3 interface).
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,11 @@ class Stored:
 
     body: bytes
     tag: str
-    """Changes with every write; what a conditional write is compared with."""
+    """Changes with every write of other bytes; what a conditional write is compared with."""
+    written: datetime
+    """When, by the store's clock, in whole seconds."""
+    read: datetime
+    """The same of this reading."""
 
 
 class Objects:
@@ -58,7 +64,7 @@ class Objects:
         with told(f"{self.url}/{name}"):
             try:
                 answer = self._files.call_s3("get_object", Bucket=self.bucket, Key=self._key(name))
-                return Stored(_body(self._files, answer), str(answer["ETag"]))
+                return Stored(_body(self._files, answer), str(answer["ETag"]), answer["LastModified"], _date(answer))
             except FileNotFoundError as error:
                 if _code(error) == "NoSuchBucket":
                     raise
@@ -75,8 +81,21 @@ class Objects:
     def write_if(self, name: str, body: bytes, tag: str | None) -> str | None:
         """Write an object where it still has this tag (None: where there is none yet); its new tag.
 
-        Returns None where another writer was faster. Raises StorageError, InputError where the store has no conditions.
+        Returns None where another writer was faster. A write whose answer was lost is sent again by the library, and
+        refused for its own sake: where the object holds `body`, it was this one that went through. Raises StorageError,
+        InputError where the store has no conditions.
         """
+        written = self._put_if(name, body, tag)
+        if written is None and (stored := self.read(name)) is not None and stored.body == body:
+            return stored.tag
+        return written
+
+    def check_conditions(self, name: str, body: bytes) -> None:
+        """Raise InputError where the store writes an object that is there although it was told to write a new one."""
+        if self._put_if(name, body, None) is not None:
+            raise self.unconditional()
+
+    def _put_if(self, name: str, body: bytes, tag: str | None) -> str | None:
         condition = {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
         with told(f"{self.url}/{name}"):
             try:
@@ -100,10 +119,14 @@ class Objects:
 
     def names(self, below: str = "") -> set[str]:
         """Names of all objects below `below`/, without it. Raises StorageError."""
+        return set(self.listed(below))
+
+    def listed(self, below: str = "") -> dict[str, datetime]:
+        """The same, with when each was last written by the store's clock."""
         with told(f"{self.url}/{below}"):
             root = self._path(below).rstrip("/")
-            found = self._files.find(root)
-        return {path.removeprefix(f"{root}/") for path in found}
+            found = self._files.find(root, detail=True)
+        return {path.removeprefix(f"{root}/"): about["LastModified"] for path, about in found.items()}
 
     def upload(self, path: Path, name: str) -> None:
         """Write a file's bytes, in parts where it is large. Raises StorageError."""
@@ -183,6 +206,12 @@ def _body(files: Any, answer: Any) -> bytes:
 
     body: bytes = sync(files.loop, read)
     return body
+
+
+def _date(answer: Any) -> datetime:
+    """When the store answered, by its own clock; by ours where it does not say."""
+    said = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    return parsedate_to_datetime(said) if said else datetime.now(UTC)
 
 
 def _is_conflict(error: Exception) -> bool:

@@ -11,7 +11,7 @@ from configs.errors import ArtifactError, NotFoundError, storage_errors
 from configs.progress import SILENT, Advance, Progress
 from store.artifact import MANIFEST, put, read_manifest, write_atomic
 from store.digests import sha256
-from store.head import Head, same
+from store.head import RECEIPTS, Head, same
 from store.mirror import CATALOGUE, FOLDERS, LOOSE, Files, Mirror, looks
 from store.objects import Objects
 
@@ -33,8 +33,9 @@ class Pull:
         need: Need = "line",
         names: Iterable[str] = (),
         progress: Progress = SILENT,
+        writer: bool = False,
     ) -> None:
-        self.objects, self.mirror, self.head, self.need = objects, mirror, head, need
+        self.objects, self.mirror, self.head, self.need, self.writer = objects, mirror, head, need, writer
         self.root, self.progress = mirror.root, progress
         self.names = [f"snapshots/{name}" for name in names]
         noted = mirror.notes()
@@ -45,9 +46,12 @@ class Pull:
     def run(self) -> None:
         """Fetch what is needed and not here, and remove what the store has no more."""
         with storage_errors(self.root):
+            self.mirror.sweep()
             self.mirror.drop_journal()
-            if any(path.startswith("erasures/") and path not in self.noted for path in self.head.files):
+            if self.head.erasures - self.noted.keys():
                 self.mirror.drop_own(self.head.files)
+            # neither served nor in the catalogue: what was not pushed has not happened
+            self.mirror.drop_unpushed(self.head.files, self.writer)
             self._fetch_artifacts()
             self._fetch_loose()
             catalogue = self._fetch_catalogue()
@@ -106,8 +110,7 @@ class Pull:
 
     def _fetch_folder(self, folder: str, advance: Advance) -> None:
         target = self.root / folder
-        beside = target.with_name(f".{target.name}.part")
-        shutil.rmtree(beside, ignore_errors=True)
+        beside = self.mirror.room() / folder
         try:
             for path, told in self.head.below(folder).items():
                 self._fetch_file(told, beside / Path(path).relative_to(folder), path)
@@ -121,14 +124,15 @@ class Pull:
         wanted = {path: told for top in LOOSE for path, told in self.head.below(top).items()}
         new = [path for path, told in wanted.items() if not self._same_file(path, told)]
         self.mirror.check_room(sum(int(wanted[path]["size"]) for path in new))
-        beside = {path: (self.root / path).with_name(f".{Path(path).name}.part") for path in new}
+        beside = {path: self.mirror.room() / path for path in new}
         for path, place in beside.items():
             self._fetch_file(wanted[path], place, path)
         for path, place in beside.items():  # all at once, so that nobody sees half of an audience for long
+            (self.root / path).parent.mkdir(parents=True, exist_ok=True)
             os.replace(place, self.root / path)
         gone = [path for path in self.noted if path.split("/")[0] in LOOSE and path not in wanted]
         # an erasure that was not pushed has not happened, whatever its receipt says
-        receipts = [f"erasures/{path.name}" for path in (self.root / "erasures").glob("*.json")]
+        receipts = [f"{RECEIPTS}{path.name}" for path in (self.root / RECEIPTS).glob("*.json")]
         self.mirror.remove_files([*gone, *(path for path in receipts if path not in wanted)])
 
     def _same_file(self, path: str, told: Mapping[str, Any]) -> bool:
@@ -148,7 +152,7 @@ class Pull:
             return None, None
         if self.sums[0] == told["sha256"] and self.sums[1] == self.mirror.catalogue_sum():
             return self.sums
-        copy = self.root / ".catalogue.fetched"
+        copy = self.mirror.room() / "catalogue.fetched"
         try:
             self._fetch_file(told, copy, CATALOGUE)
             self.mirror.restore_catalogue(copy)

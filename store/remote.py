@@ -11,36 +11,28 @@ began from the same one, the second is refused. Files that are equal in two snap
 """
 
 import threading
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from configs.errors import ArtifactError, BusyError, ConflictError, InputError, KinfolkError, NotFoundError
 from configs.progress import SILENT, Progress
-from store.artifact import MANIFEST
-from store.head import CURRENT, Head, read_head, same
+from store.changes import Changes, changes_in, merged
+from store.erasures import receipts
+from store.head import CURRENT, Head, read_head, way_back
 from store.lease import LASTS_S, NAME, PUSHING, Lease, leased
-from store.mirror import CATALOGUE, LOOSE, Files, Mirror, about
-from store.objects import PROTOCOL, Objects
+from store.mirror import CATALOGUE, FOLDERS, Files, Mirror
+from store.objects import LISTED, PROTOCOL, Objects
 from store.pull import BLOBS, Need, Pull
 from store.rewrite import JOURNAL
 from store.workspace import Workspace
 
 TRIES = 5
 PUSH_WAIT_S = 60.0
-"""How long to wait for another one who moves `current`, which takes moments."""
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What is different here from what the mirror began from."""
-
-    files: Mapping[str, dict[str, object] | None]
-    """By path; None where it was removed here."""
-    here: Files
-    moved: bool = False
-    """Whether another snapshot is served here than then."""
+"""How long to wait for another one who moves `current`, which takes moments, or erases customers."""
+MAKING: tuple[Need, ...] = ("line", "everything")
+"""What commands need that make artifacts."""
 
 
 class RemoteWorkspace:
@@ -53,13 +45,22 @@ class RemoteWorkspace:
         self.local = self.mirror.workspace
         self.base = Head()
         """What the mirror began from: the head of the last pull or push."""
+        self.left: tuple[str, ...] = ()
+        """Artifacts that stand here and not there: finished by a command that was killed before it could push."""
+        self.turn = threading.RLock()
+        """Held by a thread that pulls, pushes or sends."""
+        self.behind = False
+        """Whether there is something to be pulled although `current` stands where it was known to be."""
         self._served_here: str | None = None
-        """What was served here then."""
-        self._behind = False
-        """Whether what others wrote since was merged there and is not here yet."""
+        """What was served here at the last pull or push."""
+        self._carries = True
+        """Whether this command pushes what is `left`."""
         self._lease: Lease | None = None
         """That of the writer who is at work here."""
-        self._turn = threading.RLock()
+        self._alone: Lease | None = None
+        """That of PUSHING, while a writer keeps services from adding."""
+        self._dropped: set[str] = set()
+        """Objects that `current` named when this writer began, and that it names no more by its pushes."""
 
     def lease(self, lasts: float = LASTS_S) -> AbstractContextManager[Lease]:
         """Hold the lease of the workspace, for writers. Raises BusyError where another one holds it."""
@@ -78,10 +79,12 @@ class RemoteWorkspace:
         that is damaged or missing, NotFoundError where there is no such snapshot (`must_exist`: or nothing at all),
         StorageError.
         """
-        with self._turn, self.mirror.pulling():
-            return self._pull(names, need, progress, must_exist)
+        with self.turn, self.mirror.pulling():
+            return self._pull(names, need, progress, must_exist, writer=True)
 
-    def _pull(self, names: tuple[str, ...], need: Need, progress: Progress, must_exist: bool) -> str | None:
+    def _pull(
+        self, names: tuple[str, ...], need: Need, progress: Progress, must_exist: bool, writer: bool = False
+    ) -> str | None:
         for attempt in range(TRIES):
             head = self.head()
             if must_exist and head.tag is None:
@@ -89,33 +92,37 @@ class RemoteWorkspace:
                     f"{self.url}: there is no workspace yet; `kinfolk run RECIPE --workspace {self.url}` makes one"
                 )
             try:
-                Pull(self.objects, self.mirror, head, need, names, progress).run()
+                Pull(self.objects, self.mirror, head, need, names, progress, writer).run()
             except ArtifactError:
                 # a writer may have moved on and removed what nobody names any more
                 if attempt + 1 == TRIES or self.head().tag == head.tag:
                     raise
                 continue
-            self.base, self._served_here, self._behind = head, self._pointer(), False
+            self.base, self._served_here, self.behind = head, self._pointer(), False
+            there = set(head.artifacts(*FOLDERS))
+            self.left = tuple(name for name in self.mirror.artifacts() if name not in there)
             return head.snapshot
         raise AssertionError("unreachable")
 
-    def refresh(self, *names: str, need: Need = "line", progress: Progress = SILENT, must_exist: bool = True) -> None:
-        """Pull for a reader. Beside a writer on this machine what stands in the mirror is read as it is."""
-        with self._turn, self.mirror.pulling():
+    def refresh(self, *names: str, need: Need = "line", progress: Progress = SILENT, must_exist: bool = True) -> bool:
+        """Pull for a reader. Beside a writer on this machine what stands in the mirror is read as it is: False then."""
+        with self.turn, self.mirror.pulling():
             try:
                 with self.mirror.held():
                     self._pull(names, need, progress, must_exist)
             except BusyError:
                 if self.mirror.notes() is None:
                     raise
+                return False
+        return True
 
     def poll(self, need: Need = "line") -> bool:
         """Pull where `current` has moved since the last pull or push, and tell whether it had: for a service."""
-        before = self.base.tag, self._behind
-        if self.objects.tag(CURRENT) == self.base.tag and not self._behind:
+        before = self.base.tag, self.behind
+        if self.objects.tag(CURRENT) == self.base.tag and not self.behind:
             return False
         self.refresh(need=need, must_exist=False)
-        return (self.base.tag, self._behind) != before
+        return (self.base.tag, self.behind) != before
 
     @contextmanager
     def writing(
@@ -130,23 +137,46 @@ class RemoteWorkspace:
             with self.mirror.pulling():  # a reader holds the mirror for as long as it pulls
                 stack.enter_context(self.mirror.held())
             self.pull(*names, need=need, progress=progress, must_exist=must_exist)
-            self._lease = lease
+            self._lease, self._carries, self._dropped = lease, need in MAKING, set()
             try:
+                if self._is_unswept():
+                    self.collect(lease)
                 yield from self._worked(lease, progress)
             finally:
                 self._lease = None
+
+    def _is_unswept(self) -> bool:
+        """Whether the last erasure may have been killed before what it erased was removed from the store."""
+        last = receipts(self.local.root)[-1:]
+        return any(not receipt.get("store") for receipt in last)
 
     def _worked(self, lease: Lease, progress: Progress) -> Iterator[Lease]:
         try:
             yield lease
         except Exception as error:
             try:
-                self.push(lease, progress)
+                if self.push(lease, progress):
+                    self.collect(lease)
             except KinfolkError as second:
                 error.add_note(f"And nothing of it was pushed: {second}")
             raise
         if self.push(lease, progress):
             self.collect(lease)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Inside `writing`, keep services from adding too: for an erasure, whose push goes together with nothing.
+
+        Raises BusyError.
+        """
+        with self._moment() as pushing:
+            if self.objects.tag(CURRENT) != self.base.tag:
+                self.pull(need="everything")
+            self._alone = pushing
+            try:
+                yield
+            finally:
+                self._alone = None
 
     def push_now(self, progress: Progress = SILENT) -> None:
         """Push in the middle of `writing`, and remove what is named no more: for who has to look at the store then."""
@@ -161,64 +191,34 @@ class RemoteWorkspace:
 
         Raises BusyError, with nothing changed, where another writer moved `current` since the last pull.
         """
-        lease.check()
+        lease.verify()
         if (self.local.root / JOURNAL).exists():
             raise ConflictError(
                 f"{self.local.root}: an erasure was not finished here, so nothing is pushed; start it again"
             )
-        with self._turn, self.mirror.catalogue_copy() as copy:
-            changes = self._changes(self.mirror.files(), copy)
-            if not changes.files and not changes.moved:
+        with self.turn, self.mirror.catalogue_copy() as copy:
+            moved = self._pointer() != self._served_here
+            but = () if moved or self._carries else self.left
+            changes = changes_in(self.mirror, self.base, copy, moved, but)
+            if not changes.files and not moved:
                 return False
-            stored = self.objects.names(BLOBS)
-            self._upload({path: told for path, told in changes.files.items() if told}, stored, copy, progress)
-            with leased(self.objects, name=PUSHING, wait=PUSH_WAIT_S):
-                self._move(changes, lease)
-            self._noted(changes)
+            sent = self.upload(changes.new, self.objects.names(BLOBS), copy, progress)
+            try:
+                with self._moment() as pushing:
+                    # one who lost the lease, and does not know it yet, may have removed what nobody named
+                    sent |= self.upload(changes.new, self.objects.names(BLOBS), copy, progress)
+                    for held in (pushing, lease):
+                        held.verify()
+                    self._move(changes)
+            except ConflictError:
+                self._take_back(sent)
+                raise
+            with self.mirror.pulling():  # a service beside this writer notes what it adds
+                self.noted(changes)
         return True
 
-    def send(self, *folders: str) -> None:
-        """Add what a service has written or removed in some folders to the store, whoever else writes.
-
-        Raises ConflictError where the same was changed there, or customers were erased meanwhile; then what is there is
-        pulled, and the service's is dropped.
-        """
-        with self._turn, leased(self.objects, name=PUSHING, wait=PUSH_WAIT_S):
-            changes = self._changes(self.mirror.files(folders), None, folders)
-            if not changes.files:
-                return
-            # sent even where they are there: until `current` names them, a writer may remove them
-            self._upload({path: told for path, told in changes.files.items() if told}, set(), None, SILENT)
-            try:
-                self._move(changes, None)
-            except ConflictError:
-                self.mirror.remove_files([path for path, told in changes.files.items() if told])
-                self.base = Head()
-                self.refresh(need="notes", must_exist=False)
-                raise
-            self._noted(changes)
-
-    def _changes(self, here: Files, catalogue: Path | None, below: Collection[str] = ()) -> Changes:
-        notes, base = self.mirror.notes(), self.base.files
-        noted = {} if notes is None else notes.files
-        gone = [path for path in noted if path in base and path not in here and (not below or _in(path, below))]
-        for artifact in {"/".join(path.split("/")[:2]) for path in gone if path.split("/")[0] not in LOOSE}:
-            manifest = f"{artifact}/{MANIFEST}"
-            # an erasure rewrites an artifact with its manifest, and pruning removes all of it
-            if (self.local.root / artifact).is_dir() and same(base.get(manifest), here.get(manifest)):
-                raise ArtifactError(
-                    f"{self.local.root / artifact}: files are missing, such as {gone[0]}; delete that folder, and "
-                    "start the same command again"
-                )
-        files: dict[str, dict[str, object] | None] = dict.fromkeys(gone)
-        files |= {path: told for path, told in here.items() if not same(base.get(path), told)}
-        if catalogue is not None:
-            told = about(catalogue, CATALOGUE)
-            if notes is None or told["sha256"] != notes.copied:
-                files[CATALOGUE] = told
-        return Changes(files, here, not below and self._pointer() != self._served_here)
-
-    def _upload(self, files: Files, stored: set[str], catalogue: Path | None, progress: Progress) -> None:
+    def upload(self, files: Files, stored: set[str], catalogue: Path | None, progress: Progress) -> set[str]:
+        """Send files whose bytes are not `stored` yet; returns their checksums. Raises StorageError."""
         wanted = {told["sha256"]: path for path, told in files.items() if told["sha256"] not in stored}
         sizes = {sha: float(files[path]["size"]) for sha, path in wanted.items()}
         with progress.task(f"Pushing to {self.url}", sum(sizes.values())) as advance:
@@ -226,36 +226,43 @@ class RemoteWorkspace:
                 source = catalogue if path == CATALOGUE and catalogue is not None else self.local.root / path
                 self.objects.upload(source, f"{BLOBS}/{sha}")
                 advance(sizes[sha])
+        return set(wanted)
 
-    def _move(self, changes: Changes, lease: Lease | None) -> None:
+    def _move(self, changes: Changes) -> None:
         """Write `current`; a service may have added to it since, but no other writer."""
-        head = self.base
+        head, push = self.base, uuid.uuid4().hex
         for _ in range(TRIES):
-            wanted = self._merged(head, changes, lease)
-            if lease is not None:
-                lease.check()
+            files = merged(self.url, self.base, head, changes)
+            wanted = Head(*self._served(head, files, changes), files, push)
             tag = self.objects.write_if(CURRENT, wanted.to_json(), head.tag)
             if tag is not None:
-                self._behind = self._behind or head.tag != self.base.tag
+                self.behind = self.behind or head.tag != self.base.tag
+                self._dropped |= head.objects - wanted.objects
                 self.base, self._served_here = wanted.tagged(tag), self._pointer()
                 return
             head = self.head()
+            if head.writer == push:  # it went through, its answer was lost, and a service has added since
+                self._dropped |= self.base.objects - head.objects
+                self.base, self._served_here, self.behind = head, self._pointer(), True
+                return
         raise BusyError(f"{self.url}: others keep writing; start the same command again")
 
-    def _merged(self, head: Head, changes: Changes, lease: Lease | None) -> Head:
-        mine, base = changes.files, self.base
-        if head.tag != base.tag:
-            theirs = [p for p in mine if not same(head.files.get(p), base.files.get(p))]
-            both = [p for p in theirs if not same(head.files.get(p), mine[p])]
-            # an erasure goes with nothing that it has not seen, and nothing with one that it has not seen
-            erased = any(p.startswith("erasures/") and p not in base.files for p in (*mine, *head.files))
-            if both or erased or (lease is not None and head.writer != base.writer):
-                raise BusyError(f"{self.url}: another job has published since this one began; start the same again")
-        files = {p: told for p, told in (head.files | dict(mine)).items() if told is not None}
-        snapshot, trail = (self._pointer(), self._trail(head)) if changes.moved else (head.snapshot, head.trail)
-        return Head(snapshot, trail, files, lease.token if lease else head.writer)
+    def _served(self, head: Head, files: Files, changes: Changes) -> tuple[str | None, tuple[str, ...]]:
+        """What is served from now on, and the way back from there."""
+        kept = [name.partition("/")[2] for name in Head(files=files).artifacts("snapshots")]
+        if not changes.moved:
+            return head.snapshot, way_back(head.trail, head.trail, kept)
+        return self._pointer(), way_back(head.trail, self.local.trail(), kept)
 
-    def _noted(self, changes: Changes) -> None:
+    def _take_back(self, sent: set[str]) -> None:
+        """After a push that was refused for an erasure: what it sent may hold who was erased."""
+        with suppress(KinfolkError), self._moment():
+            head = self.head()
+            if head.erasures - self.base.erasures:
+                self.objects.remove([f"{BLOBS}/{name}" for name in sorted(sent - head.objects)])
+
+    def noted(self, changes: Changes) -> None:
+        """Note what is the same here and there after a push."""
         notes, told = self.mirror.notes(), changes.files.get(CATALOGUE)
         sums = (None, None) if notes is None else (notes.catalogue, notes.copied)
         if told is not None:
@@ -265,12 +272,30 @@ class RemoteWorkspace:
         self.mirror.note(kept | changes.here, sums)
 
     def collect(self, lease: Lease) -> int:
-        """Remove objects that `current` does not name, such as those of pruned snapshots; how many."""
-        lease.check()
-        with leased(self.objects, name=PUSHING, wait=PUSH_WAIT_S):
-            gone = sorted(self.objects.names(BLOBS) - self.head().objects)
-            self.objects.remove([f"{BLOBS}/{name}" for name in gone])
+        """Remove objects that `current` does not name, such as those of pruned snapshots; how many.
+
+        Only those that a push under this lease let go of, and those from before it: a younger one may be of a writer
+        who took the lease meanwhile, and has yet to name it. Raises BusyError where the lease is lost.
+        """
+        with self._moment() as pushing:
+            lease.verify()
+            written, named = self.objects.listed(BLOBS), self.head().objects
+            old = {name for name, when in written.items() if when <= lease.began}
+            gone = sorted((old | (self._dropped & written.keys())) - named)
+            for start in range(0, len(gone), LISTED):
+                for held in (pushing, lease):
+                    held.verify()
+                self.objects.remove([f"{BLOBS}/{name}" for name in gone[start : start + LISTED]])
         return len(gone)
+
+    @contextmanager
+    def _moment(self) -> Iterator[Lease]:
+        """Hold what is held while `current` moves, where this writer does not hold it already."""
+        if self._alone is not None:
+            yield self._alone
+            return
+        with leased(self.objects, name=PUSHING, wait=PUSH_WAIT_S) as pushing:
+            yield pushing
 
     def unaccounted(self) -> list[str]:
         """Objects below the URL that are no equal of a file here: what a search of the mirror has not seen."""
@@ -286,17 +311,6 @@ class RemoteWorkspace:
             return self.local.current()
         except ArtifactError:  # a damaged one is none of the store's
             return self.base.snapshot
-
-    def _trail(self, head: Head) -> tuple[str, ...]:
-        """The way back: what was known of it, up to the served one."""
-        name, before = self._pointer(), head.trail
-        if name is None or name in before:
-            return before[: before.index(name) + 1] if name else before
-        return (*before, name)
-
-
-def _in(path: str, folders: Collection[str]) -> bool:
-    return any(path.startswith(f"{folder}/") for folder in folders)
 
 
 def is_remote(where: str) -> bool:

@@ -292,14 +292,15 @@ def _check_parts(staged: Path) -> None:
 
 
 @contextmanager
-def flocked(path: Path, *, wait: bool) -> Iterator[int]:
-    """Hold an exclusive lock on the file `path`, whose content (a process id) means nothing once the lock is free."""
+def flocked(path: Path, *, wait: bool, shared: bool = False) -> Iterator[int]:
+    """Hold a lock on the file `path`, alone or `shared` with others who share it; what stands in the file (a process
+    id) means nothing once the lock is free."""
     with storage_errors(path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     _held.add(handle)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             holder = os.pread(handle, 32, 0).decode("ascii", errors="replace").strip() or "unknown"
             raise BusyError(

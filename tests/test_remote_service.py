@@ -29,6 +29,7 @@ from serve.follower import Follower
 from store.artifact import create
 from store.catalogue import Catalogue
 from store.remote import RemoteWorkspace, opened
+from store.sending import Sender
 
 pytestmark = [
     pytest.mark.slow,
@@ -219,13 +220,15 @@ def test_a_service_and_a_writer_merge_what_differs_and_refuse_what_clashes(one: 
     publish(one.base / "local")
     one.pushed(one.base / "local")
     service = other.remote
+    sender = Sender(service)
     service.refresh()
 
     def clash() -> None:
         with one.remote.writing():
             saved(one.remote, "same", "of the writer")
-            saved(service, "same", "of the service")
-            service.send("saved/same")
+            with sender.adding() as folders:
+                saved(service, "same", "of the service")
+                folders.append("saved/same")
 
     with pytest.raises(BusyError, match="another job has published"):
         clash()
@@ -233,10 +236,14 @@ def test_a_service_and_a_writer_merge_what_differs_and_refuse_what_clashes(one: 
         assert (workspace.saved / "same" / "definition.json").read_text() == "of the service"
         (workspace.root / "erasures").mkdir(exist_ok=True)
         (workspace.root / "erasures" / "e-1.json").write_text("{}")
-    saved(service, "late", "of somebody who was erased")
-    with pytest.raises(ConflictError):
-        service.send("saved/late")
+
+    def late() -> None:
+        with sender.adding() as folders:
+            saved(service, "late", "of somebody who was erased")
+            folders.append("saved/late")
+
+    with pytest.raises(ConflictError, match="customers were erased"):
+        late()
     assert not (service.local.saved / "late").exists()
-    shutil.rmtree(service.local.saved / "same")
-    service.send("saved/same")
+    sender.removing("saved/same", lambda: shutil.rmtree(service.local.saved / "same"))
     assert not one.remote.head().below("saved")

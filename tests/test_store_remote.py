@@ -7,6 +7,8 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -69,6 +71,14 @@ class Counted(Objects):
     def download(self, name: str, path: Path) -> bool:
         self.fetched += 1
         return super().download(name, path)
+
+
+class Late(Objects):
+    """Reads everything ten seconds later."""
+
+    def read(self, name: str) -> Stored | None:
+        stored = super().read(name)
+        return stored and replace(stored, read=stored.read + timedelta(seconds=10))
 
 
 class Killed(BaseException):
@@ -206,8 +216,7 @@ def test_a_lease_is_renewed_and_a_dead_ones_runs_out(url: str) -> None:
         held.check()
         with pytest.raises(BusyError), leased(objects):
             pytest.fail("taken from a living holder")
-        late = time.time() + 10
-        with leased(objects, lasts=60, now=lambda: late):  # the holder is dead or asleep
+        with leased(Late(url), lasts=60):  # the holder is dead or asleep
             time.sleep(0.5)
             with pytest.raises(BusyError, match="lost"):
                 held.check()
@@ -306,7 +315,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(change: dict[str, object]
         url = "s3://bucket/prefix"
 
         def read(self, name: str) -> Stored:
-            return Stored(json.dumps(body).encode(), "tag")
+            return Stored(json.dumps(body).encode(), "tag", datetime.now(UTC), datetime.now(UTC))
 
     with pytest.raises(ArtifactError, match="current: damaged"):
         read_head(cast("Objects", Bucket()))

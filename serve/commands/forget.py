@@ -33,6 +33,8 @@ def forget(
     json: JsonOption = False,
 ) -> None:
     """Erase customers from logs, vectors, segments, audiences and every kept snapshot; cannot be undone."""
+    from contextlib import nullcontext
+
     from index.files import read_ids
     from serve.console_progress import console_progress
     from serve.forget import allow, finish_in_store
@@ -46,7 +48,7 @@ def forget(
         told = f"{count:,} of {len(set(map(str, ids))):,} customers were in the register and may come back."
         print_json({"allowed": count}) if json else typer.echo(told)
         return
-    with console_progress() as progress:
+    with console_progress() as progress, nullcontext() if remote is None else remote.alone():
         receipt = erase(opened, ids, progress)
         if remote is not None:
             finish_in_store(remote, ids, receipt, progress)
@@ -80,14 +82,14 @@ def erasures(workspace: WorkspaceOption = WORKSPACE, json: JsonOption = False) -
 
 def _closing(receipt: dict[str, Any]) -> str:
     """What the closing search said."""
-    if receipt["search"] is None:
+    if receipt["search"] is None or receipt.get("store", {}) is None:
         return "not done"
     return f"{len(found)} files left" if (found := _found(receipt)) else "nothing left"
 
 
 def _found(receipt: dict[str, Any]) -> list[str]:
     """What still names an erased customer, here and in an object store."""
-    return [*receipt["search"]["found"], *receipt.get("store", {}).get("found", ())]
+    return [*receipt["search"]["found"], *(receipt.get("store") or {}).get("found", ())]
 
 
 def _print(receipt: dict[str, Any]) -> None:

@@ -45,8 +45,10 @@ async def create_audience(request: Request, key: Creator, service: Services, sna
     parse = await uploads.receive(request)
 
     def work() -> tuple[StoredAudience, bool]:
-        made = make_audience(parse(), snapshot, service.workspace, service.catalogue, key.name)
-        return service.kept(made, f"audiences/{made[0].id}")
+        with service.keeping() as folders:
+            made = make_audience(parse(), snapshot, service.workspace, service.catalogue, key.name)
+            folders.append(f"audiences/{made[0].id}")
+        return made
 
     stored, new = await computed(service, work)
     answer = _answer(stored, service.catalogue.audience(stored.id))

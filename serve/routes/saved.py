@@ -41,8 +41,10 @@ async def save_audience(request: Request, key: Creator, service: Services, snaps
     parse = await uploads.receive(request)
 
     def work() -> tuple[Saved, bool]:
-        made = save(saved, parse(), snapshot, service.workspace, service.catalogue, key.name)
-        return service.kept(made, f"saved/{saved}", *(f"audiences/{edition.audience}" for edition in made[0].editions))
+        with service.keeping() as folders:
+            made = save(saved, parse(), snapshot, service.workspace, service.catalogue, key.name)
+            folders += [f"saved/{saved}", *(f"audiences/{edition.audience}" for edition in made[0].editions)]
+        return made
 
     made, new = await computed(service, work)
     return JSONResponse(_answer(made).model_dump(mode="json"), 201 if new else 200)
@@ -59,8 +61,10 @@ async def refresh_saved_audience(key: Creator, service: Services, snapshot: Serv
     """Make the edition over the served snapshot; 200 with the last one where there is nothing new."""
 
     def work() -> tuple[Edition, bool]:
-        made = refresh(saved, snapshot, service.workspace, service.catalogue, key.name)
-        return service.kept(made, f"saved/{saved}", f"audiences/{made[0].audience}")
+        with service.keeping() as folders:
+            made = refresh(saved, snapshot, service.workspace, service.catalogue, key.name)
+            folders += [f"saved/{saved}", f"audiences/{made[0].audience}"]
+        return made
 
     made, new = await computed(service, work)
     return JSONResponse(_edition(made).model_dump(mode="json"), 201 if new else 200)
@@ -88,8 +92,7 @@ def read_changes(
 @router.delete("/{saved}", status_code=204)
 def remove_saved_audience(key: Creator, service: Services, saved: Name) -> None:
     """Forget a saved audience. Audiences that were made of it stay."""
-    remove(saved, service.workspace, service.catalogue, key.name)
-    service.kept(None, f"saved/{saved}")
+    service.removing(f"saved/{saved}", lambda: remove(saved, service.workspace, service.catalogue, key.name))
 
 
 def _answer(saved: Saved) -> SavedAnswer:
