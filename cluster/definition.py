@@ -38,7 +38,7 @@ CODE = 0.01
 UNREADABLE = (":std", ":min", "gap_std_days")
 """Spreads are nothing that a reader could check in the mind, and 0 is the smallest amount of whoever has none too."""
 BLOCK = 32
-"""Features that are read at a time."""
+"""Features that are coded at a time."""
 SPLIT, SAMPLE = 71, 72
 """Purposes of random draws."""
 
@@ -105,26 +105,31 @@ def definitions(
     seed: int,
     aside: Collection[str] = (),
     before: Mapping[int, Definition] | None = None,
+    *,
+    seek: bool = True,
 ) -> list[Definition | None]:
     """A definition for each of the `segments` (ids in `labels` [n]), without features of the fields `aside`.
 
     A definition of `before`, of a segment of the same id, is kept, and measured anew, while no other is better by more
-    than the tolerance. None where a segment has too few members, or where no rule says much more than "everybody".
+    than the tolerance; where not `seek`, others are looked for only if it has become worse by as much. None where a
+    segment has too few members, or where no rule says much more than "everybody".
     """
     half = np.random.default_rng([seed, SPLIT]).random(len(labels)) < 0.5
     searched = _sample(labels, half, SEARCHED, SEARCHED_MEMBERS, seed)
     measured = _sample(labels, ~half, MEASURED, MEASURED_MEMBERS, seed)
     known = [s for s in segments if min((x.labels == s).sum() for x in (searched, measured)) >= FEWEST]
-    coded, features = _coded(behaviour, searched, known, aside)
-    out: dict[int, Definition] = {}
-    for segment in known:
+    usable = {feature.name for feature in behaviour.features if _usable(feature, aside)}
+    formers = {segment: before[segment] for segment in known if before and segment in before}
+    out = {} if seek else _standing(behaviour, measured, formers, usable)
+    sought = [segment for segment in known if segment not in out]
+    coded, features = _coded(behaviour, searched, known if sought else (), aside)
+    for segment in sought:
         rule = grow(coded, searched.labels == segment) if features else None
         conditions = (
             tuple(_condition(behaviour.features[features[c.feature]], coded, c) for c in rule.cuts) if rule else ()
         )
-        former = before.get(segment) if before else None
+        former = formers.get(segment)
         if former is not None:
-            usable = {feature.name for feature in behaviour.features if _usable(feature, aside)}
             conditions = _steady(behaviour, searched, segment, former.conditions, conditions, usable)
         if conditions:
             out[segment] = _measured(behaviour, measured, segment, conditions)
@@ -167,9 +172,11 @@ def _coded(
         usable = []
     kept: list[int] = []
     codes, thresholds, prices = [], [], []
+    # by rows, as the matrix lies, and a hundred megabytes at most
+    everything = np.asarray(behaviour.matrix[sample.rows]) if usable else np.empty((0, 0), np.float32)
     for start in range(0, len(usable), BLOCK):
         block = usable[start : start + BLOCK]
-        values = np.stack([behaviour.matrix[sample.rows, i] for i in block], axis=1)
+        values = everything[:, block]
         kinds = [behaviour.features[i].kind for i in block]
         for j, own in enumerate(thresholds_of(values, sample.labels, segments, kinds)):
             if len(own):
@@ -217,6 +224,19 @@ def _steady(
     mine = sample.labels == segment
     was, now = (f1_of(mine, fits(behaviour, rule, sample.rows), sample.weight) for rule in (former, found))
     return former if was >= now - TOLERANCE else found
+
+
+def _standing(
+    behaviour: "Behaviour", sample: _Sample, formers: Mapping[int, Definition], usable: Collection[str]
+) -> dict[int, Definition]:
+    """The former definitions, measured anew, whose conditions are all usable and that fit about as well as they did."""
+    out = {}
+    for segment, former in formers.items():
+        if all(one.feature in usable for one in former.conditions):
+            now = _measured(behaviour, sample, segment, former.conditions)
+            if now.f1 >= former.f1 - TOLERANCE:
+                out[segment] = now
+    return out
 
 
 def _measured(behaviour: "Behaviour", sample: _Sample, segment: int, conditions: tuple[Condition, ...]) -> Definition:

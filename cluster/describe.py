@@ -34,10 +34,13 @@ def describe(
     config: SegmentsConfig,
     aside: Collection[str] = (),
     before: Sequence[SegmentProfile] = (),
+    *,
+    seek: bool = True,
 ) -> list[SegmentProfile]:
     """A profile per segment, the largest first, named and defined without the fields `aside`.
 
-    A segment that has a profile `before` keeps its name, and its definition for as long as no other is clearly better.
+    A segment that has a profile `before` keeps its name, and its definition for as long as no other is clearly better;
+    where not `seek`, for as long as it has not become worse.
     """
     members, ids = registry.members, registry.ids
     labels, known = compact(members.labels, ids), {profile.id: profile for profile in before}
@@ -53,6 +56,7 @@ def describe(
         config.seed,
         aside,
         {id: profile.definition for id, profile in known.items() if profile.definition is not None},
+        seek=seek,
     )
     profiles = []
     for position, segment in enumerate(registry.segments):

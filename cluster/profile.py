@@ -18,6 +18,7 @@ from cluster.neighbours import Floats
 
 if TYPE_CHECKING:
     from eventlog.behaviour import Behaviour, Feature
+    from eventlog.sequences import Column
 
 LEAST_T = 4.0
 LEAST_LIFT = 1.15
@@ -73,7 +74,7 @@ class Table:
     segment_median: Doubles
 
 
-def table(matrix: Floats, labels: Labels, segments: int, middle: npt.NDArray[np.bool_] | None = None) -> Table:
+def table(matrix: "Column", labels: Labels, segments: int, middle: npt.NDArray[np.bool_] | None = None) -> Table:
     """Figures of the features `matrix` [n, f] over all customers and per segment, a few columns at a time.
 
     Medians, which take longer than all else, are looked for in the features `middle` bool [f] alone, where it is given;

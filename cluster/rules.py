@@ -11,6 +11,7 @@ f features, m customers, k thresholds of a feature, d directions (0 at most, 1 a
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ CHANCE = 0.01
 """How often a rule for customers who have nothing in common may get a condition at all."""
 
 Doubles = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
@@ -49,6 +51,11 @@ class Coded:
     """[f, k] what a threshold costs in F1 because it is hard to read; infinite where there is none."""
     weight: Doubles
     """[m] how many customers each stands for."""
+
+    @cached_property
+    def everybody(self) -> Doubles:
+        """[f, 2 k + 1] weight of everybody at each place of each feature."""
+        return _counted(self, np.arange(self.codes.shape[1]))
 
     def fits(self, cuts: Sequence[Cut]) -> Mask:
         """Which of the m customers meet all the conditions."""
@@ -102,7 +109,7 @@ def _longer(coded: Coded, members: Mask, parent: Rule) -> list[Rule]:
     """The best rules with one condition more than `parent`, one for each feature and direction at most."""
     rows = np.flatnonzero(coded.fits(parent.cuts))
     mine, weight = members[rows], coded.weight[rows]
-    right, wrong = _kept(coded, rows, mine, weight)
+    right, wrong = _kept(coded, rows, mine)
     total = float(coded.weight[members].sum())
     f1 = 2 * right / (right + wrong + total)
     own = float(coded.weight[members][0]) if members.any() else 1.0
@@ -128,21 +135,26 @@ def _longer(coded: Coded, members: Mask, parent: Rule) -> list[Rule]:
     return out
 
 
-def _kept(coded: Coded, rows: npt.NDArray[np.int64], mine: Mask, weight: Doubles) -> tuple[Doubles, Doubles]:
+def _kept(coded: Coded, rows: Ints, mine: Mask) -> tuple[Doubles, Doubles]:
     """Weight of members and of others among `rows` that each possible condition keeps, [f, d, k] each."""
-    f, k = coded.price.shape
-    width = 2 * k + 1
-    counts = np.empty((f, 2, width))
-    offset = mine.astype(np.int64) * width
-    whole = len(rows) == coded.codes.shape[1]
-    for i in range(f):
-        codes = coded.codes[i] if whole else coded.codes[i][rows]
-        counts[i] = np.bincount(codes + offset, weight, minlength=2 * width).reshape(2, width)
-    below = counts.cumsum(axis=2)
-    at_most = below[:, :, 1::2]
-    at_least = below[:, :, -1:] - below[:, :, : 2 * k : 2]
-    both = np.stack([at_most, at_least], axis=2)
-    return both[:, 1], both[:, 0]
+    own = _counted(coded, rows[mine])
+    # of everybody it is known already; what rounding leaves of nothing is less than any weight
+    others = _counted(coded, rows[~mine]) if len(rows) < coded.codes.shape[1] else np.maximum(coded.everybody - own, 0)
+    last = 2 * coded.price.shape[1]
+    right, wrong = (
+        np.stack([below[:, 1::2], below[:, -1:] - below[:, :last:2]], axis=1)
+        for below in (own.cumsum(axis=1), others.cumsum(axis=1))
+    )
+    return right, wrong
+
+
+def _counted(coded: Coded, rows: Ints) -> Doubles:
+    """[f, 2 k + 1] weight of the customers `rows` at each place of each feature."""
+    weight = coded.weight[rows]
+    out = np.empty((len(coded.codes), 2 * coded.price.shape[1] + 1))
+    for i, codes in enumerate(coded.codes):
+        out[i] = np.bincount(codes[rows], weight, minlength=out.shape[1])
+    return out
 
 
 def _likelihood_ratio(right: Doubles, wrong: Doubles, members: float, others: float) -> Doubles:

@@ -72,10 +72,10 @@ def run(
     check(embeddings.vectors)
     # the products of BLAS differ in their last bits with its number of threads
     with threadpool_limits(1, user_api="blas"):
-        registry, figures = _registered(config, embeddings, behaviour, progress, previous, weeks)
+        registry, figures, looked = _registered(config, embeddings, behaviour, progress, previous, weeks)
     with progress.task("Describing segments", None):
         before = previous.segments.profiles if previous else ()
-        profiles = describe(registry, embeddings, behaviour, config, figures["set_aside"], before)
+        profiles = describe(registry, embeddings, behaviour, config, figures["set_aside"], before, seek=looked)
     parents = {"embeddings": embeddings.key} | ({"segments": previous.segments.key} if previous else {})
     lineage = previous.segments.lineage if previous else key
     with progress.task("Drawing the map", None):
@@ -100,26 +100,26 @@ def _registered(
     progress: Progress,
     previous: Earlier | None,
     weeks: Weeks | None,
-) -> tuple[Registry, dict[str, Any]]:
-    """The registry, begun or gone on from, and figures on the way."""
+) -> tuple[Registry, dict[str, Any], bool]:
+    """The registry, begun or gone on from, figures on the way, and whether new segments were looked for."""
     vectors, sample = embeddings.vectors, sample_of(embeddings.customers, config)
     before = previous.segments.registry() if previous else None
     if previous is None or before is None:
         view = _view(config, vectors, behaviour, progress)
         aside = view.aside if view else frozenset()
         begun = begin(vectors, config, progress, sample, view.space if view else None, weeks=weeks)
-        return begun, {"set_aside": sorted(aside)}
+        return begun, {"set_aside": sorted(aside)}, True
     found = changes(previous.embeddings, embeddings)
     models = [e.manifest.parents.get("model") for e in (previous.embeddings, embeddings)]
     same_space = models[0] == models[1] and previous.embeddings.width == embeddings.width
     told = {"customers": found.counts(), "set_aside": previous.segments.manifest.figures.get("set_aside", [])}
-    view = None
-    if is_due(before, config, same_space):
+    view, looked = None, is_due(before, config, same_space)
+    if looked:
         view = _view(config, vectors, behaviour, progress)
         told["set_aside"] = sorted(view.aside) if view else []
     space = view.space if view else None
     registry = advance(before, found.was, found.fresh, vectors, config, progress, sample, space, same_space, weeks)
-    return registry, told
+    return registry, told, looked
 
 
 def _view(config: SegmentsConfig, vectors: Floats, behaviour: Behaviour, progress: Progress) -> View | None:

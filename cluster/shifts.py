@@ -19,6 +19,7 @@ from cluster.words import column, plural, readable
 
 if TYPE_CHECKING:
     from eventlog.behaviour import Behaviour, Feature
+    from eventlog.sequences import Column
 
 EVERYBODY, OF_A_SEGMENT = 20_000, 2_000
 """Customers that figures are read from, evenly spread over the rows: a matrix of millions is never read whole."""
@@ -39,7 +40,7 @@ Floats = npt.NDArray[np.float32]
 class _Scaled:
     """One snapshot's features in the terms of everybody."""
 
-    matrix: npt.NDArray[np.floating]
+    matrix: "Column"
     columns: npt.NDArray[np.int64]
     """int64 [f]: where the features stand in the matrix."""
     centre: Floats

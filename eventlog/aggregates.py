@@ -6,12 +6,13 @@ Legend: n customers, e events of a chunk, m customers of a chunk, f features.
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from eventlog.order import stable_order
-from eventlog.sequences import ABSENT, DAY, HOUR, OTHER, EventLog
+from eventlog.sequences import ABSENT, DAY, HOUR, OTHER, Column, EventLog
 
 CHUNK_EVENTS = 1 << 21
 WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
@@ -52,10 +53,12 @@ class Behaviour:
     """The features of every customer of a log."""
 
     features: tuple[Feature, ...]
-    matrix: np.ndarray
-    """float32 [n, f], finite, in the log's row order; an amount nobody has is 0."""
+    matrix: Column
+    """float32 [n, f], finite, in the log's row order; an amount nobody has is 0. Flat, or in layers."""
     digest: str | None = None
     """What its bytes are known by, from the manifest of what was read; None where it was not read from an artifact."""
+    folder: Path | None = None
+    """The artifact that it was read from."""
 
 
 @dataclass(frozen=True)

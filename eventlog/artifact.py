@@ -1,4 +1,7 @@
-"""What the stage writes: the sequence store with its dictionaries (format 2), and the behaviour matrix (format 1)."""
+"""What the stage writes: the sequence store with its dictionaries (format 2), and behaviours.
+
+Format 2 of behaviours is one plain matrix, as format 1 is, or one in layers.
+"""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,14 +15,15 @@ import polars as pl
 
 from configs.errors import ArtifactError
 from eventlog.aggregates import Behaviour, Feature
-from eventlog.behaviour_refresh import Refreshed
+from eventlog.behaviour_layers import LAYERS, MOMENTS, ROWS, LayeredMatrix, layer_name
+from eventlog.behaviour_refresh import Layer, Refreshed
 from eventlog.scan import Scan
-from eventlog.sequences import CUSTOMERS, SCHEMA, Schema, ids_name, load_array
+from eventlog.sequences import CUSTOMERS, SCHEMA, Column, Schema, ids_name, load_array
 from eventlog.spool import Tally
-from store.artifact import ArtifactWriter, create, key_of, verify
+from store.artifact import ArtifactWriter, create, key_of, read_manifest, verify
 from store.digests import written
 
-BEHAVIOUR_KIND, BEHAVIOUR_VERSION = "behaviour", 1
+BEHAVIOUR_KIND, BEHAVIOUR_VERSION = "behaviour", 2
 SAVE_ROWS = 1 << 15
 MATRIX, FEATURES = "matrix.npy", "features.json"
 
@@ -98,18 +102,37 @@ def write_behaviour(behaviour: Behaviour, key: str, folder: Path, parents: Mappi
         writer.parents.update(parents)
         writer.counts.update(customers=behaviour.matrix.shape[0], features=behaviour.matrix.shape[1])
         writer.write_json(FEATURES, [asdict(feature) for feature in behaviour.features])
-        save_array(writer.path(MATRIX), behaviour.matrix)
+        save_array(writer.path(MATRIX), np.asarray(behaviour.matrix))
     return load_behaviour(folder, deep=False)
 
 
 def write_refreshed(refreshed: Refreshed, key: str, folder: Path, parents: Mapping[str, str]) -> Behaviour:
-    """The same of features that come in pieces."""
+    """The same of features that were refreshed: a layer on top of the files of those before, which are linked.
+
+    Their bytes are taken for what their manifest says: whoever publishes what comes of it has to check them.
+    """
+    below = refreshed.previous.folder
+    layer = refreshed.layered() if below is not None else None
     with create(folder, BEHAVIOUR_KIND, BEHAVIOUR_VERSION, key) as writer:
         writer.parents.update(parents)
         writer.counts.update(customers=refreshed.shape[0], features=refreshed.shape[1])
         writer.write_json(FEATURES, [asdict(feature) for feature in refreshed.features])
-        write_rows(writer.path(MATRIX), np.dtype(np.float32), refreshed.shape, refreshed.pieces())
+        if below is None or layer is None:
+            write_rows(writer.path(MATRIX), np.dtype(np.float32), refreshed.shape, refreshed.pieces())
+        else:
+            _write_layer(writer, layer, below)
     return load_behaviour(folder, deep=False)
+
+
+def _write_layer(writer: ArtifactWriter, layer: Layer, below: Path) -> None:
+    files = read_manifest(below).files
+    there = [MATRIX] if MATRIX in files else [layer_name(number) for number in range(layer.number)]
+    for number, name in enumerate(there):
+        writer.link(layer_name(number), below / name, files[name])
+    save_array(writer.path(layer_name(layer.number)), layer.fresh)
+    save_array(writer.path(ROWS), layer.rows)
+    save_array(writer.path(MOMENTS), layer.moments)
+    writer.write_json(LAYERS, {"end": layer.end, "layers": layer.number + 1, "since": list(layer.since)})
 
 
 def load_behaviour(folder: Path, *, deep: bool = True) -> Behaviour:
@@ -120,7 +143,15 @@ def load_behaviour(folder: Path, *, deep: bool = True) -> Behaviour:
     files = verify(folder, BEHAVIOUR_KIND, BEHAVIOUR_VERSION, deep=deep).files
     try:
         features = tuple(Feature(**item) for item in json.loads((folder / FEATURES).read_text(encoding="utf-8")))
-        matrix = load_array(folder / MATRIX)
-    except (OSError, ValueError, TypeError) as error:
+        matrix: Column = _open_layers(folder) if LAYERS in files else load_array(folder / MATRIX)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{folder}: cannot be read as behaviour ({error}); make it again") from None
-    return Behaviour(features, matrix, key_of(files[FEATURES]["sha256"], files[MATRIX]["sha256"]))
+    return Behaviour(features, matrix, key_of(*(files[name]["sha256"] for name in sorted(files))), folder)
+
+
+def _open_layers(folder: Path) -> LayeredMatrix:
+    about = json.loads((folder / LAYERS).read_text(encoding="utf-8"))
+    layers = [load_array(folder / layer_name(number)) for number in range(about["layers"])]
+    first, last = about["since"]
+    rows, moments = load_array(folder / ROWS), load_array(folder / MOMENTS)
+    return LayeredMatrix(layers, rows, moments, about["end"], (first, last))

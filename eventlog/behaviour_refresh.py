@@ -21,6 +21,7 @@ from eventlog.aggregates import (
     describe,
     room,
 )
+from eventlog.behaviour_layers import MOST_ABOVE, MOST_LAYERS, LayeredMatrix
 from eventlog.sequences import DAY, EventLog
 
 COPY_ROWS = 1 << 11
@@ -64,26 +65,54 @@ class Refreshed:
     """float32 [q, f]: their features."""
 
     @property
+    def since(self) -> tuple[int, int]:
+        """Columns of the days since the first and since the last event."""
+        names = [feature.name for feature in self.features]
+        return names.index(SINCE_FIRST), names.index(SINCE_LAST)
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Customers and features."""
         return self.log.n_customers, len(self.features)
 
     def pieces(self) -> Iterator[np.ndarray]:
         """The matrix from its first row on, float32 [some, f] at a time, in the same room each time."""
-        names = [feature.name for feature in self.features]
         begin, end, log = self.log.offsets[:-1], self.log.offsets[1:] - 1, self.log
-        room = np.empty((COPY_ROWS, len(names)), np.float32)
-        since = [(names.index(name), ends) for name, ends in ((SINCE_FIRST, begin), (SINCE_LAST, end))]
+        room = np.empty((COPY_ROWS, len(self.features)), np.float32)
+        since = list(zip(self.since, (begin, end), strict=True))
         for start in range(0, log.n_customers, COPY_ROWS):
             part = slice(start, min(start + COPY_ROWS, log.n_customers))
             piece = room[: part.stop - start]
-            # not `mode="raise"`, for which numpy copies twice; rows are those of customers who were there
-            np.take(self.previous.matrix, np.maximum(self.row[part], 0), axis=0, out=piece, mode="clip")
+            piece[:] = self.previous.matrix[np.maximum(self.row[part], 0)]
             for column, ends in since:
                 piece[:, column] = (log.end - np.asarray(log.time[ends[part]])) / DAY
             first, last = np.searchsorted(self.made, [start, part.stop])
             piece[self.made[first:last] - start] = self.fresh[first:last]
             yield piece
+
+    def layered(self) -> "Layer | None":
+        """What a layer on top of the previous behaviour holds; None where a plain matrix is to be written.
+
+        That is where layers have become many or thick, and where the previous ones hold a customer who is gone:
+        nothing is linked that holds more than the customers who are there.
+        """
+        below, row = self.previous.matrix, self.row
+        layered = isinstance(below, LayeredMatrix)
+        sizes = [len(layer) for layer in below.layers] if isinstance(below, LayeredMatrix) else [len(below)]
+        above = sum(sizes[1:]) + len(self.made)
+        kept = np.flatnonzero(row >= 0)
+        if len(sizes) > MOST_LAYERS or above > MOST_ABOVE * sizes[0] or len(kept) < len(below):
+            return None
+        rows, moments = np.empty(len(row), np.int64), np.empty((len(row), 2), np.int64)
+        asked = self.made if layered else np.arange(len(row))
+        if isinstance(below, LayeredMatrix):
+            rows[kept], moments[kept] = below.rows[row[kept]], below.moments[row[kept]]
+        else:
+            rows[kept] = row[kept]
+        rows[self.made] = sum(sizes) + np.arange(len(self.made))
+        for column, ends in enumerate((self.log.offsets[:-1], self.log.offsets[1:] - 1)):
+            moments[asked, column] = self.log.time[ends[asked]]
+        return Layer(len(sizes), rows, moments, self.fresh, self.log.end, self.since)
 
     def whole(self) -> Behaviour:
         """All of it at once, in memory."""
@@ -91,6 +120,20 @@ class Refreshed:
             self.features,
             np.concatenate([np.empty((0, len(self.features)), np.float32), *map(np.array, self.pieces())]),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """What a night adds to the behaviours before it; see `eventlog.behaviour_layers`."""
+
+    number: int
+    """Layers below."""
+    rows: np.ndarray
+    moments: np.ndarray
+    fresh: np.ndarray
+    """float32 [q, f]: rows of the layer itself."""
+    end: int
+    since: tuple[int, int]
 
 
 def _made(log: EventLog, made: np.ndarray, width: int) -> np.ndarray:

@@ -22,7 +22,15 @@ import numpy as np
 import polars as pl
 
 from configs.errors import InputError
-from eventlog.artifact import BEHAVIOUR_KIND, BEHAVIOUR_VERSION, FEATURES, MATRIX, save_array, write_rows
+from eventlog.artifact import (
+    BEHAVIOUR_KIND,
+    BEHAVIOUR_VERSION,
+    FEATURES,
+    MATRIX,
+    load_behaviour,
+    save_array,
+    write_rows,
+)
 from eventlog.layers import LAYERS, RUN_ARRAYS
 from eventlog.sequences import CUSTOMERS, KIND, QUARANTINE, REPORT, SCHEMA, VERSION, load_array
 from eventlog.watermark import read_watermark
@@ -288,13 +296,14 @@ def _blanked_report(path: Path, who: Named) -> dict[str, Any] | None:
 
 
 def erase_behaviour(folder: Path, room: Path, keep: np.ndarray, blanked: Values) -> None:
-    """Write behaviours at `room` for the customers `keep` bool [n] alone, as the artifact that they were.
+    """Write behaviours at `room` for the customers `keep` bool [n] alone, as the artifact that they were, but plain.
 
-    The bytes at `folder` were checked.
+    Layers are linked from snapshot to snapshot, and hold rows from before as well: none of their bytes is kept. The
+    bytes at `folder` were checked.
     """
     manifest = verify(folder, BEHAVIOUR_KIND, BEHAVIOUR_VERSION, deep=False)
     room.mkdir(parents=True)
-    matrix = load_array(folder / MATRIX)
+    matrix = load_behaviour(folder, deep=False).matrix
     rows = np.flatnonzero(keep)
     pieces = (matrix[rows[at : at + PIECE // 8]] for at in range(0, len(rows), PIECE // 8))
     write_rows(room / MATRIX, matrix.dtype, (len(rows), matrix.shape[1]), pieces)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from embed.artifact import Embeddings
 from eventlog.behaviour import Behaviour
+from eventlog.sequences import Column
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -23,7 +24,7 @@ class Inputs:
     """Both views of the customers, gathered by rows or in pieces; nothing of size [n, p] is held."""
 
     vectors: Floats  # [n, d]
-    behaviour: Floats | None  # [n, f]
+    behaviour: Column | None  # [n, f]
     heavy: npt.NDArray[np.bool_]  # [f], features that are logged first
     mean: Floats  # [d + f]
     scale: Floats  # [d + f]

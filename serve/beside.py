@@ -10,12 +10,19 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from configs.errors import storage_errors
 from store.artifact import Manifest, check_bytes, write_atomic
 
-NUMBERS = ("behaviour/matrix.npy", "embeddings/vectors.arrow", "embeddings/states.arrow", "embeddings/hidden.arrow")
+NUMBERS = (
+    "behaviour/matrix.npy",
+    "behaviour/layer-*.npy",
+    "embeddings/vectors.arrow",
+    "embeddings/states.arrow",
+    "embeddings/hidden.arrow",
+)
 """Where these are damaged, what follows from them is wrong, and no worse."""
 UNCHECKED = ".unchecked"
 
@@ -52,7 +59,7 @@ def checked_beside(folder: Path, manifest: Manifest) -> Iterator[Check]:
 
     Raises ArtifactError, also in place of what went wrong in the block where the numbers are damaged.
     """
-    beside = [name for name in NUMBERS if name in manifest.files]
+    beside = [name for name in manifest.files if any(fnmatchcase(name, numbers) for numbers in NUMBERS)]
     check_bytes(folder, manifest, [name for name in manifest.files if name not in beside])
     with ThreadPoolExecutor(1, "check") as pool:
         check = Check(pool.submit(check_bytes, folder, manifest, beside))

@@ -260,7 +260,9 @@ def _behaviour(
     grown: eventlog.night.Grown, model: Model, before: Parts, vectors: Embeddings, folder: Path
 ) -> Behaviour:
     """Behaviour of everybody, in the terms of the model's dictionaries, read anew of those with new events alone."""
-    key = key_of(BEHAVIOUR_KIND, BEHAVIOUR_VERSION, grown.log.key, "as known to", model.key)
+    # the same numbers lie in other layers on top of other files
+    made_of = [grown.log.key, "as known to", model.key, before.behaviour.digest]
+    key = key_of(BEHAVIOUR_KIND, BEHAVIOUR_VERSION, *made_of)
     if not stands(folder, BEHAVIOUR_KIND, BEHAVIOUR_VERSION, key):
         rows = before.embeddings.rows_of(vectors.customers)
         described = refreshed(recoded(grown.log, model.schema), before.behaviour, rows, grown.changed)

@@ -4,6 +4,7 @@ An artifact appears by one rename of a finished folder, so that it is there whol
 nothing that differs between two equal runs (no clock, no host, no path), so that equal inputs give equal bytes.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import ArtifactError, storage_errors
-from store.digests import remembered, sha256
+from store.digests import remember, remembered, sha256
 
 MANIFEST = "manifest.json"
 
@@ -59,6 +60,10 @@ SEAL = ',\n "sha256": "'
 """Stands once at this depth, before the manifest's own checksum."""
 
 
+NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK)
+"""What a disk answers that has no second names for a file, or not so many, or not for other users' files."""
+
+
 class ArtifactWriter:
     """Collects an artifact's files in a hidden folder beside its final place."""
 
@@ -77,6 +82,24 @@ class ArtifactWriter:
     def write_text(self, name: str, text: str) -> None:
         """Write a small text file."""
         self.path(name).write_text(text, encoding="utf-8")
+
+    def link(self, name: str, source: Path, told: Mapping[str, Any]) -> None:
+        """Give the file `name` the bytes of `source`, by a second name for them where the disk can, else by a copy.
+
+        `told` is what the manifest beside `source` says of it. Sealing believes it, and does not read the file again:
+        whoever serves what is made has to have `source` checked by then.
+        """
+        path = self.path(name)
+        try:
+            os.link(source, path)
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            shutil.copyfile(source, path)
+            return
+        stat = path.stat()
+        if stat.st_size == told["size"]:
+            remember(stat, stat, told["sha256"])
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a small JSON file with sorted keys."""

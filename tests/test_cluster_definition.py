@@ -187,6 +187,35 @@ def test_a_definition_stays_until_another_is_clearly_better() -> None:
     assert definitions(behaviour, labels, [7], 0, aside={"department"}, before={7: first}) == [None]
 
 
+def test_between_looks_a_definition_stays_while_it_fits_as_well_as_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    behaviour, labels = world(8_000, 0)
+    first, second = definitions(behaviour, labels, [7, 3], 0)
+    assert first is not None
+    assert second is not None
+    sought: list[int] = []
+
+    def looked(coded: Coded, members: np.ndarray) -> object:
+        sought.append(int(members.sum()))
+        return grow(coded, members)
+
+    monkeypatch.setattr("cluster.definition.grow", looked)
+    assert definitions(behaviour, labels, [7, 3], 0, before={7: first, 3: second}, seek=False) == [first, second]
+    assert sought == []
+    # one that was better than it is now, one of a behaviour that is gone, and a new segment
+    was = Definition((Condition("department=FUEL", "", True, 0.4, "far"),), 1, 1, "far")
+    assert definitions(behaviour, labels, [7, 3], 0, before={7: was, 3: second}, seek=False) == [first, second]
+    assert len(sought) == 1
+    gone = Definition((Condition("department=GONE", "", True, 0.2, "gone"),), 0.1, 0.1, "gone")
+    assert definitions(behaviour, labels, [7, 3], 0, before={7: gone}, seek=False) == [first, second]
+    assert len(sought) == 3
+    # a worse one than could be found stays until the next look
+    poor = Definition((Condition("department=FUEL", "", True, 0.4, "far"),), 0.1, 0.1, "far")
+    (kept,) = definitions(behaviour, labels, [7], 0, before={7: poor}, seek=False)
+    assert kept is not None
+    assert kept.conditions == poor.conditions
+    assert definitions(behaviour, labels, [7], 0, before={7: poor}) == [first]
+
+
 def test_json_and_back() -> None:
     behaviour, labels = world(4_000, 0)
     for found in definitions(behaviour, labels, [7, 3], 0):

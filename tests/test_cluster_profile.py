@@ -6,6 +6,7 @@ import re
 import struct
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -18,13 +19,14 @@ from segmented import registry_of
 
 from cluster.artifact import MEMBERS, PAGE, PICTURE, PROFILES, Segments, write_segments
 from cluster.config import SegmentsConfig
+from cluster.describe import describe
 from cluster.labels import overlaps, spread_out
 from cluster.map import BINS, POINTS, density, draw
 from cluster.page import POINTS as PAGE_POINTS
 from cluster.page import write_page
 from cluster.palette import COLOURS, colour_of
 from cluster.profile import drivers, lifts, table, typical
-from cluster.run import fingerprint, run
+from cluster.run import Earlier, fingerprint, run
 from cluster.state import LANDMARKS, REGISTRY, SHADOW, SPACE
 from configs.errors import ArtifactError, InputError
 from embed.artifact import Embeddings
@@ -171,6 +173,25 @@ def test_same_inputs_same_bytes_of_every_file(made: Made, tmp_path: Path) -> Non
     assert names == sorted([MEMBERS, PROFILES, PICTURE, PAGE, REGISTRY, LANDMARKS, SPACE, SHADOW, "manifest.json"])
     for name in names:
         assert (segments.folder / name).read_bytes() == (again.folder / name).read_bytes(), name
+
+
+def test_definitions_are_sought_with_new_segments_and_not_between(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, embeddings, behaviour, segments = made
+    seen: list[bool] = []
+
+    def described(*words: Any, seek: bool) -> Any:
+        seen.append(seek)
+        return describe(*words, seek=seek)
+
+    monkeypatch.setattr("cluster.run.describe", described)
+    config, earlier = QUICK.model_copy(update={"shadow_every": 2}), Earlier(segments, embeddings)
+    for night in range(2):
+        found = run(config, embeddings, behaviour, tmp_path / str(night), previous=earlier)
+        assert [profile.definition for profile in found.profiles] == [p.definition for p in segments.profiles]
+        earlier = Earlier(found, embeddings)
+    assert sorted(seen) == [False, True]
 
 
 def test_what_is_written_is_what_is_read(made: Made) -> None:

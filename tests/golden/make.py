@@ -11,7 +11,8 @@ import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from unittest.mock import patch
 
 import numpy as np
@@ -20,8 +21,10 @@ import yaml
 
 import eventlog.night
 import eventlog.run
+from eventlog.behaviour import Behaviour, Feature, write_behaviour, write_refreshed
+from eventlog.behaviour_refresh import SINCE_FIRST, SINCE_LAST, Refreshed
 from eventlog.config import EventLogConfig
-from eventlog.sequences import EventLog, ids_name
+from eventlog.sequences import DAY, EventLog, ids_name
 from eventlog.simulate.config import SimulateConfig
 from eventlog.simulate.run import run as simulate
 from index.request import AudienceRequest
@@ -96,6 +99,8 @@ customer_id,timestamp,subject,amount
 """Lines of a CSV with ids to be filled in; some are good, some go to quarantine."""
 EVENTLOG = "eventlog-v2"
 """Name of the golden event log that today's format would add: a plain log, and a night in a layer on top of it."""
+BEHAVIOURS = "behaviour-v2"
+"""Name of the golden behaviours that today's format would add, in layers."""
 NIGHT = datetime(2025, 1, 3, tzinfo=UTC)
 """The end of the second night's day."""
 SOURCES_OF_LOG = """\
@@ -274,6 +279,22 @@ def facts_of(log: EventLog, model: Model, snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
+def write_behaviours(home: Path) -> dict[str, Any]:
+    """Behaviours of a few customers, and a night's layer on top; returns what every later version must read there."""
+    features = tuple(Feature(name, "count", None, None, name) for name in ("events", SINCE_FIRST, SINCE_LAST))
+    matrix = np.array([[3, 9, 1], [1, 4, 4], [2, 8, 2]], np.float32)
+    bottom = write_behaviour(Behaviour(features, matrix), KEY, home / "bottom", {})
+    moments = np.array([[0, 8], [5, 5], [1, 10], [10, 10]]) * DAY
+    log = SimpleNamespace(
+        n_customers=4, end=10 * DAY, offsets=np.arange(0, 9, 2), time=moments.ravel(), key="night", schema=None
+    )
+    fresh = np.array([[4, 9, 0], [1, 0, 0]], np.float32)
+    night: Any = Refreshed(features, cast(EventLog, log), bottom, np.array([0, 1, 2, -1]), np.array([2, 3]), fresh)
+    with patch("eventlog.behaviour_refresh.MOST_ABOVE", 1e9):  # else so few rows are put together at once
+        made = write_refreshed(night, KEY, home / BEHAVIOURS, {"eventlog": KEY})
+    return {"features": [feature.name for feature in features], "matrix": np.asarray(made.matrix).tolist()}
+
+
 def dump(catalogue: Path, out: Path) -> None:
     """Write a SQLite catalogue as text."""
     opened = sqlite3.connect(catalogue)
@@ -294,6 +315,10 @@ def main(folder: Path) -> None:
             facts = write_eventlog(home)
             shutil.copytree(home / EVENTLOG / "eventlog", folder / EVENTLOG, ignore=shutil.ignore_patterns(".*"))
             (folder / f"{EVENTLOG}.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        if not (folder / BEHAVIOURS).exists():
+            facts = write_behaviours(home)
+            shutil.copytree(home / BEHAVIOURS, folder / BEHAVIOURS)
+            (folder / f"{BEHAVIOURS}.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         if not (folder / WORKSPACE).exists():
             facts = write_workspace(home)
             dump(home / WORKSPACE / "catalogue.db", home / WORKSPACE / "catalogue.sql")
