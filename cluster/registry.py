@@ -110,19 +110,28 @@ def begin(
     ground, seen = None, Seen(np.empty(0, np.int64), found.found)
     if found.landmarks is not None:
         ground, seen = (
-            _ground(found.landmarks, members, generation, weeks, monday),
+            _ground(found.landmarks, members, Changed.nobody(monday), generation, weeks),
             Seen(found.landmarks.rows, found.found),
         )
     rest = (found.message, ground, seen, (), Changed.nobody(max(monday - WEEK, NEVER)), found.figures)
     return Registry(generation, next_id + len(segments), tuple(segments), members, joins, (), *rest)
 
 
-def _ground(landmarks: Landmarks, members: Membership, generation: int, weeks: Weeks | None, monday: int) -> Ground:
-    """The landmarks with what is known of them now; `monday` is the last one that was asked about."""
-    rows = landmarks.rows
-    labels = members.labels[rows].copy()
-    rest = (members.part[rows].copy(), members.positions[rows].copy(), generation)
-    return Ground(landmarks, labels, *rest, likely_of(weeks, rows, labels, monday))
+def _ground(
+    landmarks: Landmarks, members: Membership, changed: Changed, generation: int, weeks: Weeks | None
+) -> Ground:
+    """The landmarks with what is known of them now; everybody is at home where they are from now on.
+
+    But not who is there by the last weeks: of them, the ground knows where the whole history says. It learns to tell
+    segments by the weeks that were asked about last.
+    """
+    rows, labels = landmarks.rows, members.labels
+    sent = changed.rows[(changed.segment == labels[changed.rows]) & (members.home[changed.rows] >= 0)]
+    now = labels.copy()
+    now[sent] = members.home[sent]
+    members.home[:] = now
+    likely = likely_of(weeks, rows, labels[rows], changed.monday)
+    return Ground(landmarks, now[rows], members.part[rows].copy(), members.positions[rows].copy(), generation, likely)
 
 
 def advance(
@@ -170,8 +179,7 @@ def advance(
         seed = config.seed + SEED_STEP * generation
         shadow = landmarks, near, find_structure(landmarks, near, n, config, seed, progress)
         if not same_space:
-            ground = _ground(landmarks, members, generation, None, NEVER)
-            members.home[:] = members.labels
+            ground = _ground(landmarks, members, before.changed.now(here), generation, None)
     changed, fresh, ground = _lately(before.changed.now(here), fresh, ground, config, weeks, progress)
     figures = _vote(ledger, vectors, fresh, ground, config, progress, changed)
     pending = list(before.pending)
@@ -181,8 +189,7 @@ def advance(
         pending = settle(ledger, vectors, shadow, then, pending, config, progress, renewed=not same_space)
         seen = Seen(shadow[0].rows, shadow[2].labels)
         if ledger.events or not same_space or generation - ground.since >= config.renew_every:
-            ground = _ground(shadow[0], members, generation, weeks, changed.monday)
-            members.home[:] = members.labels
+            ground = _ground(shadow[0], members, changed.into(ledger.heirs()), generation, weeks)
     else:
         ledger.bury_empty()
         ground = replace(ground, labels=ledger.after_events(ground.labels))
@@ -249,7 +256,7 @@ def _vote(
 ) -> dict[str, Any]:
     """Place the customers whose vectors changed and the new ones; returns figures.
 
-    Whoever is at home by the whole history, and has `changed`, goes where the last weeks say.
+    Whoever has `changed` goes where the last weeks say.
     """
     members, ids = ledger.members, np.array(ledger.ids, np.int64)
     labels, own = compact(ground.labels, ids), compact(members.home[fresh], ids)
@@ -274,12 +281,12 @@ def _vote(
             members.second_strength[rows] = np.where(stays & (now >= 0), said.second_share, said.share)
             members.part[rows] = part_within(placed.near, labels, ground.part, now)
             members.positions[rows] = placed.positions
-            at_home = np.flatnonzero((now >= 0) & (now == own[these]) & (answers[these] >= 0))
-            goes = answers[these][at_home]
-            elsewhere = (called[goes] >= 0) & (called[goes] != now[at_home])
-            at_home, goes = at_home[elsewhere], goes[elsewhere]
-            _send(members, rows[at_home], said.own[at_home], ids[called[goes]], changed.strength[goes])
-            now[at_home] = called[goes]
+            sent = np.flatnonzero((now >= 0) & (answers[these] >= 0))
+            goes = answers[these][sent]
+            elsewhere = (called[goes] >= 0) & (called[goes] != now[sent])
+            sent, goes = sent[elsewhere], goes[elsewhere]
+            _send(members, rows[sent], ids[called[goes]], changed.strength[goes])
+            now[sent] = called[goes]
             late += len(goes)
             inside = (mine >= 0) & (placed.isolation <= voters.limit)
             asked, agreed = asked + int(inside.sum()), agreed + int((inside & (said.winner == mine)).sum())
@@ -290,9 +297,9 @@ def _vote(
     return {"voted": len(fresh), "moved": moved, "lately": late, "agreement": agreed / asked if asked else 1.0}
 
 
-def _send(members: Membership, rows: Ints, own: Floats, segments: Ints, strength: Floats) -> None:
-    """Put customers where their last weeks say; home is the next best."""
-    members.second[rows], members.second_strength[rows] = members.labels[rows], own
+def _send(members: Membership, rows: Ints, segments: Ints, strength: Floats) -> None:
+    """Put customers where their last weeks say; where the whole history says is the next best."""
+    members.second[rows], members.second_strength[rows] = members.labels[rows], members.strength[rows]
     members.labels[rows], members.strength[rows], members.part[rows] = segments, strength, 0
 
 

@@ -90,10 +90,29 @@ def test_until_then_they_are_asked_again_by_each_last_weeks(bank: tuple[World, R
     then = onward(world, after, said)
     assert (then.members.labels[rows[:5]] == old).all()
     assert (then.members.labels[rows[5:]] == new).all()
-    # and who is elsewhere by the whole history is not held back
+    # whatever the whole history says meanwhile, which is told beside
     moved = world.redraw(rows[5:8], 2)
     third, _ = world.best(before, 2)
-    assert (onward(world, then, said, moved).members.labels[moved] == third).all()
+    members = onward(world, then, said, moved).members
+    assert (members.labels[moved] == new).all()
+    assert (members.second[moved] == third).all()
+
+
+def test_new_landmarks_do_not_make_it_a_home(bank: tuple[World, Registry, Said, Ints, int, int]) -> None:
+    world, before, said, rows, old, new = bank
+    said.last = MONDAY + WEEK
+    said.over = {said.last: rows}
+    renewed = FAR.model_copy(update={"shadow_every": 1, "renew_every": 1})
+    was = np.arange(len(world.truth))
+    after = advance(before, was, was[:0], world.vectors, renewed, weeks=said)
+    assert after.ground is not None
+    assert after.ground.since == after.generation
+    assert (after.members.labels[rows] == new).all()
+    assert (after.members.home[rows] == old).all()
+    known = np.isin(after.ground.landmarks.rows, rows)
+    assert (after.ground.labels[known] == old).all()
+    assert (onward(world, after, said, rows).members.labels[rows] == new).all()
+    assert (onward(world, after, None, rows).members.labels[rows] == old).all()
 
 
 def test_one_night_for_five_weeks_ends_where_thirty_five_nights_do(
