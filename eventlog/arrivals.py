@@ -170,13 +170,17 @@ def _changed(source: Source, file: SourceFile, was: ReadFile, checksum: str) -> 
     )
 
 
-def next_watermark(before: Watermark, arrivals: Arrivals, found: Scan, until: int) -> Watermark:
-    """What was read once the night's rows are in the log."""
+def next_watermark(before: Watermark, arrivals: Arrivals, found: Scan, until: int, asked: int) -> Watermark:
+    """What was read once the night's rows are in the log; queries were made at the moment `asked`, microseconds.
+
+    A query cannot have told of what came after it, so of a day that is not over, the rest is left for the next one.
+    """
     sources = []
     until = until if found.future_from is None else min(until, found.future_from)
     for read, arrived, counts in zip(before.sources, arrivals.sources, found.sources, strict=True):
         if counts.table.source.query is not None:
-            sources.append(replace(read, since=max(until, until if read.since is None else read.since)))
+            known = min(until, asked)
+            sources.append(replace(read, since=known if read.since is None else max(known, read.since)))
             continue
         files = {
             file.label: replace(file, pending=0, until=None) if file.label in arrived.moved else file

@@ -107,12 +107,13 @@ def run(
     watermark = known_to(config, before)
     with spool_folder(workspace.eventlogs) as folder:
         sums = Checksums(workspace.eventlogs / CACHE)
+        asked = micros((present or datetime.now(UTC)).timestamp())
         arrivals = find_arrivals(config, watermark, limit, folder, sums, progress)
         moment_now = micros((present or datetime.now(UTC)).timestamp())
         earlier = _earlier(config, before, watermark, erased)
         found = scan(config, arrivals.tables, folder, moment_now, progress, earlier)
         refuse_moved(arrivals.tables)
-        night = _Night(config, before, workspace, limit, watermark, arrivals, found, folder)
+        night = _Night(config, before, workspace, limit, watermark, arrivals, found, folder, asked)
         night.refuse_bad_shares()
         grown = night.grow(progress)
         sums.save()
@@ -144,6 +145,8 @@ class _Night:
     arrivals: Arrivals
     found: Scan
     folder: Path
+    asked: int
+    """When the sources' queries were made, microseconds since 1970."""
 
     def refuse_bad_shares(self) -> None:
         """Raise DataError where too many of a source's rows are bad; duplicates change nothing and are not."""
@@ -172,11 +175,19 @@ class _Night:
         fresh = int((growth.merged.was < 0).sum())
         return Grown(log, sources, new, log.manifest.counts["late_events"], fresh, growth.merged.row)
 
+    def read_now(self) -> Watermark:
+        """What was read once this is in the log."""
+        return next_watermark(self.watermark, self.arrivals, self.found, self.until, self.asked)
+
     def key(self) -> str:
         """Key of everything that the night's bytes depend on."""
         gone = self.found.erased.hexdigest()
         read, future = self.arrivals.told(), self.found.future_from
-        return key_of(KIND, VERSION, "night", self.before.key, settings_of(self.config), read, self.until, future, gone)
+        # a query of a day that is not over is known up to the moment that it was made
+        queried = any(source.query is not None for source in self.config.sources)
+        asked = [self.asked] if queried and self.asked < self.until else []
+        settings = settings_of(self.config)
+        return key_of(KIND, VERSION, "night", self.before.key, settings, read, self.until, future, gone, *asked)
 
     def _write(
         self, growth: Growth, sources: tuple[SourceGrowth, ...], target: Path, key: str, progress: Progress
@@ -210,7 +221,7 @@ class _Night:
         for name, array in zip(RUN_ARRAYS, (runs.offsets, runs.layer, runs.start, runs.count), strict=True):
             save_array(writer.path(f"{name}.npy"), array)
         writer.write_json(LAYERS, {"layers": [*before.layers, key]})
-        writer.write_json(FILES, next_watermark(self.watermark, self.arrivals, self.found, self.until).to_json())
+        writer.write_json(FILES, self.read_now().to_json())
         write_ids(writer, self.found)
         shutil.copyfile(self.found.quarantine, writer.path(QUARANTINE))
         report = replace(summarise(self.config, self.found, growth.tally, identical.finish()), faults=())

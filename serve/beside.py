@@ -39,7 +39,10 @@ class Check:
         mark = staged / UNCHECKED
         with storage_errors(staged):
             if mark.exists():
-                shutil.rmtree(staged)
+                # the mark stands until the parts are gone: a kill in between leaves none of them unmarked
+                for part in staged.iterdir():
+                    if part != mark:
+                        shutil.rmtree(part) if part.is_dir() else part.unlink()
             staged.mkdir(parents=True, exist_ok=True)
         write_atomic(mark, "")
         self._marks.append(mark)

@@ -102,12 +102,12 @@ def run_night(
     if recipe.night.webhook is not None:
         secret_of(recipe.night.webhook)  # a missing one is told before the work, not after it
     clock = now or datetime.now(UTC)
-    until = datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC) + timedelta(days=1)
     if as_of > clock.date():
         raise InputError(
             f"--as-of {as_of}: by this machine's clock ({clock:%Y-%m-%d %H:%M} UTC) that day is still to come; "
             "name a day that has begun, or set the clock right"
         )
+    until = datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC) + timedelta(days=1)
     with workspace.lock(), open_catalogue(workspace) as catalogue:
         catalogue.interrupt_runs()
         with recorded(catalogue, recipe, "nightly") as noted, Watch() as watch:

@@ -1,6 +1,7 @@
 """What a night takes of CSV files and queries: ids as the log has them, rows since the last reading."""
 
 import sqlite3
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import polars as pl
 import pytest
 from nightly_log import NOW, config_of, midnight, night, told
 
+import eventlog.night
 from eventlog.config import EventLogConfig
 from eventlog.run import run as prepare
 from store.workspace import Workspace
@@ -69,6 +71,27 @@ def test_a_query_gives_what_is_new(tmp_path: Path, workspace: Workspace, ids: bo
     then = night(config, grown.log, workspace, 2)
     assert then.sources == (told(read=1, kept=1),)
     assert night(config, then.log, workspace, 3).log is then.log
+
+
+@pytest.mark.parametrize("ids", [True, False])
+@pytest.mark.parametrize("where", ["", "where at >= :since"])
+def test_of_a_day_that_is_not_over_the_rest_is_taken_later(
+    tmp_path: Path, workspace: Workspace, ids: bool, where: str
+) -> None:
+    place = tmp_path / "shop.db"
+    database(place, [(i, i % 3, f"2020-01-01 {i:02d}:00:00", "a", 1.0) for i in range(10)])
+    source = {"name": "s0", "query": f"select * from e {where}", "url": f"sqlite:///{place}", "customer": "who"}
+    source |= {"time": "at", "categorical": ["shop"], "numeric": ["amount"], **({"event_id": "id"} if ids else {})}
+    config = EventLogConfig.model_validate({"sources": [source]})
+    log = prepare(config.model_copy(update={"until": midnight(0)}), workspace, now=NOW)
+    database(place, [(20, 1, "2020-01-02 05:00:00", "a", 1.0)])
+    noon = datetime(2020, 1, 2, 9, tzinfo=UTC)
+    today = eventlog.night.run(config, log, workspace, midnight(1), now=noon)
+    assert today.new_events == 1
+    database(place, [(21, 1, "2020-01-02 12:00:00", "a", 1.0), (22, 2, "2020-01-02 20:00:00", "a", 1.0)])
+    later = eventlog.night.run(config, today.log, workspace, midnight(1), now=noon + timedelta(days=1))
+    assert later.new_events == 2
+    assert later.log.key != today.log.key
 
 
 def test_a_query_with_since_is_first_read_from_the_beginning(tmp_path: Path, workspace: Workspace) -> None:

@@ -1,5 +1,7 @@
 """What is served is checked while a night works on it: nothing that was made of damaged numbers outlives the check."""
 
+import shutil
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ from night_world import FIRST_DAYS, NightWorld, content, day
 
 import serve.nightly
 from configs.errors import ArtifactError
-from serve.beside import NUMBERS, UNCHECKED
+from serve.beside import NUMBERS, UNCHECKED, Check
 from serve.nightly import run_night
 
 
@@ -31,6 +33,32 @@ def test_what_was_made_of_damaged_numbers_is_not_used_again(night: NightWorld, t
     flip(night.workspace.snapshot_folder() / name)
     assert run_night(night.recipe, night.workspace, day(FIRST_DAYS)).snapshot == made
     assert content(night.workspace.snapshot_folder(made)) == content(calm.workspace.snapshot_folder(made))
+
+
+def test_the_mark_outlives_the_parts_that_it_stands_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    staged = tmp_path / "key"
+    check = Check(Future())
+    check.guard(staged)
+    for name in ("behaviour", "embeddings", "index"):
+        (staged / name).mkdir()
+        (staged / name / "part").touch()
+    (staged / "facts.json").touch()
+    removed: list[Path] = []
+    whole = shutil.rmtree
+
+    def killed(path: Path) -> None:
+        if len(removed) == 2:
+            raise KeyboardInterrupt
+        removed.append(path)
+        whole(path)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            Check(Future()).guard(staged)
+    assert (staged / UNCHECKED).exists()
+    Check(Future()).guard(staged)
+    assert [path.name for path in staged.iterdir()] == [UNCHECKED]
 
 
 def test_killed_before_the_check_was_through_it_begins_anew(

@@ -2,7 +2,7 @@
 
 import json
 import os
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,15 @@ from conftest import kinfolk
 from night_world import FIRST_DAYS, NightWorld, content, day, largest_difference
 
 import embed.run
-from configs.errors import BusyError, ConflictError, InputError, NotFoundError
+import serve.nightly
+from configs.errors import BusyError, ConflictError, DataError, InputError, NotFoundError
 from embed.config import EmbedConfig
 from eventlog.sequences import EventLog
+from serve.commands.night import nightly
 from serve.night_facts import load_facts
+from serve.night_report import Report
 from serve.nightly import run_night
-from serve.recipe import load_recipe
+from serve.recipe import Recipe, load_recipe
 from serve.saved import load_saved
 from serve.snapshot import Snapshot
 from store.catalogue import Catalogue
@@ -173,6 +176,22 @@ def test_catching_up_makes_one_night_a_day(night: NightWorld) -> None:
     assert [one["previous"] for one in told["nights"][1:]] == [one["snapshot"] for one in told["nights"][:-1]]
 
 
+def test_nights_that_went_well_are_told_although_a_later_one_fails(
+    night: NightWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ran(recipe: Recipe, workspace: Workspace, as_of: date, *rest: object, **others: object) -> Report:
+        if as_of == day(FIRST + 1):
+            raise DataError("the second day is not readable")
+        return Report("night", "published", str(as_of), "It is served.", "s-a", "s-b", "m", "m")
+
+    monkeypatch.setattr(serve.nightly, "run_night", ran)
+    first, last = (datetime.combine(day(FIRST + i), time()) for i in (0, 2))
+    with pytest.raises(DataError):
+        nightly(night.recipe_file, None, first, last, None, str(night.root), True)
+    told = json.loads(capsys.readouterr().out)
+    assert [one["as_of"] for one in told["nights"]] == [str(day(FIRST))]
+
+
 def test_days_that_cannot_be_meant_are_refused(night: NightWorld) -> None:
     before = night.workspace.current()
     with pytest.raises(ConflictError, match="later than the day asked for"):
@@ -185,6 +204,8 @@ def test_days_that_cannot_be_meant_are_refused(night: NightWorld) -> None:
         (("--from", "2025-02-03"), "belong together"),
         (("--as-of", "2025-02-03", "--to", "2025-02-03"), "give one or the other"),
         (("--as-of", "2025-02-03", "--accept", "norms"), "a snapshot that fails this is wrong"),
+        (("--as-of", "9999-12-31"), "still to come"),
+        (("--from", "2025-02-03", "--to", "2025-02-04", "--accept", "volume"), "--accept is for one night"),
     ):
         ran = kinfolk("nightly", night.recipe_file, *words, "--workspace", night.root, folder=night.folder)
         assert ran.returncode == 2

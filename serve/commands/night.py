@@ -72,22 +72,27 @@ def nightly(
     from serve.recipe import load_recipe
 
     days = _days(as_of, first, last)
+    if accept and first is not None:
+        raise InputError("--accept is for one night, looked at by somebody; give --as-of, not --from and --to")
     check_accepted(accept or ())
     loaded, opened = load_recipe(recipe), open_workspace(workspace, need="everything", write="yes")
     from serve.nightly import run_night  # after the recipe's faults are told: this loads torch
 
     _log_to_stderr()
-    reports = []
-    for day in days:
-        with console_progress() as progress:
-            reports.append(run_night(loaded, opened, day, progress, accept=accept or ()))
-        if not json:
-            _tell(reports[-1], opened.nights)
-        if reports[-1].status == "held":
-            break
-    if json:
-        told = [report.to_json() for report in reports]
-        print_json(told[0] if first is None else {"status": reports[-1].status, "nights": told})
+    reports: list[Report] = []
+    try:
+        for day in days:
+            with console_progress() as progress:
+                reports.append(run_night(loaded, opened, day, progress, accept=accept or ()))
+            if not json:
+                _tell(reports[-1], opened.nights)
+            if reports[-1].status == "held":
+                break
+    finally:
+        # what was published is told, whatever becomes of the nights after it
+        if json and reports:
+            told = [report.to_json() for report in reports]
+            print_json(told[0] if first is None else {"status": reports[-1].status, "nights": told})
     _leave(reports[-1])
 
 
