@@ -6,6 +6,7 @@ the next one (`leftover`). What goes wrong once the snapshot is served is a warn
 
 import json
 import time
+import traceback
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -32,7 +33,7 @@ from serve.recipe import Recipe
 from serve.retention import prune
 from serve.saved import saved_names
 from serve.snapshot import Snapshot
-from serve.webhook import deliver
+from serve.webhook import deliver, wanted
 from serve.webhook_aside import counted_aside, put_aside, told_aside
 from store.artifact import read_manifest, write_atomic
 from store.catalogue import Catalogue
@@ -190,6 +191,11 @@ def _tried(stage: str, step: Callable[[], list[str]]) -> list[str]:
         return step()
     except KinfolkError as error:
         return [f"{stage}: {error}"]
+    except Exception as error:
+        # its text may hold an id or a secret
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        return [f"{stage}: not done, by a fault of kinfolk ({type(error).__name__} at {where}); tell us"]
 
 
 def refreshed_audiences(around: Setting) -> list[str]:
@@ -214,6 +220,8 @@ def delivered(around: Setting, folder: Path) -> list[str]:
     config, workspace = around.recipe.night.webhook, around.workspace
     if config is None:
         return []
+    if (folder / EVENTS).exists():
+        wanted(folder / EVENTS, folder / DELIVERY)
     objected = [objection.customer for objection in Objections(around.catalogue).standing()]
     begun = time.monotonic()
     for events in sorted(workspace.nights.glob(f"[!.]*/{EVENTS}")):

@@ -16,6 +16,7 @@ import polars as pl
 from serve.audiences import HELD_OUT, ID, MEMBERS, REPORT
 from serve.audiences import KIND as AUDIENCE
 from serve.audiences import VERSION as AUDIENCE_VERSION
+from serve.night_files import json_lines
 from serve.saved import DEFINITION, EDITION, TABLES, saved_names
 from serve.saved import VERSION as SAVED_VERSION
 from store.artifact import MANIFEST, fsync, verify
@@ -160,7 +161,7 @@ def erase_nights(rewrite: Rewrite, workspace: Workspace, who: Named) -> list[Tak
     """Stage the files of events of nights that erased customers are in; one line is one event of one customer."""
     taken = []
     for path in sorted(workspace.nights.glob("[!.]*/*.jsonl")):
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = json_lines(path)
         kept = [line for line in lines if not any(who.are(value) for value in _ids(json.loads(line)))]
         if len(kept) == len(lines):
             continue

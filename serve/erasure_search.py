@@ -21,6 +21,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from serve.night_files import json_lines
 from store.erasures import Named
 from store.remote import RemoteWorkspace
 from store.workspace import Workspace
@@ -129,7 +130,7 @@ def _decoded(path: Path, who: Named) -> bool:
     if path.suffix == ".json":
         return _in_json(json.loads(path.read_text(encoding="utf-8")), who)
     if path.suffix == ".jsonl":
-        return any(_in_json(json.loads(line), who) for line in path.read_text(encoding="utf-8").splitlines())
+        return any(_in_json(json.loads(line), who) for line in json_lines(path))
     if path.suffix == ".db":
         return _in_objections(path, who)
     return False

@@ -38,14 +38,13 @@ from embed.customers import changes
 from eventlog.sequences import DAY, SECOND
 from serve.moves import Comparison
 from serve.night_changes import Changes
+from serve.night_files import json_line
 from serve.outputs import output
 from serve.weeks import LATELY
 
 SHIFT_Z = 3.5
 """From so many robust standard deviations on a customer's new events are told as a sudden shift."""
 PIECE = 4096
-NO_LINES = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
-"""Letters that some readers take for the end of a line, and JSON does not, as JSON may write them."""
 Cause = Literal["customer", "model"]
 Line = tuple[int, str, dict[str, Any]]
 """Row of the customer in the later snapshot, kind, the rest."""
@@ -74,7 +73,7 @@ def write_events(
         for row, kind, told in merge(*kinds, key=lambda line: line[:2]):
             customer = str(later.embeddings.customers[row])
             whole = {"id": event_id(later.name, customer, kind), "kind": kind, **common, "customer": customer, **told}
-            file.write(json.dumps(whole, ensure_ascii=False, allow_nan=False).translate(NO_LINES) + "\n")
+            file.write(json_line(whole))
             counts[kind] += 1
     return counts
 

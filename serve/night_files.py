@@ -10,6 +10,20 @@ from store.workspace import Workspace
 REPORT, PAGE, EVENTS, DELIVERY = "report.json", "page.html", "events.jsonl", "delivery.json"
 ASIDE, ASIDE_DELIVERY = "set_aside.jsonl", "set_aside_delivery.json"
 
+NO_LINES = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
+"""Letters that some readers take for the end of a line, and JSON does not, as JSON may write them."""
+
+
+def json_line(value: object) -> str:
+    """One line of a file of JSON lines."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).translate(NO_LINES) + "\n"
+
+
+def json_lines(path: Path) -> list[str]:
+    """The lines of such a file, each with its end; raises what reading it does."""
+    text = path.read_text(encoding="utf-8")
+    return [line + "\n" for line in text.split("\n") if line]
+
 
 @dataclass(frozen=True)
 class Found:

@@ -134,6 +134,12 @@ def deliver(
         return asyncio.run(delivery.run(found, advance))
 
 
+def wanted(events: Path, state: Path) -> None:
+    """Note that these events are to be delivered, whatever becomes of those before them. Raises what `deliver` does."""
+    if not state.exists():
+        _write(state, _placed(events, State()))
+
+
 def _state(path: Path) -> State:
     try:
         return State(**json.loads(path.read_text(encoding="utf-8")))
@@ -186,7 +192,12 @@ class _Delivery:
     async def run(self, state: State, advance: Advance) -> Delivered:
         """Send batch after batch until nothing, or no time, is left."""
         timeout = httpx.Timeout(self.config.seconds, connect=self.config.connect_seconds)
-        async with httpx.AsyncClient(timeout=timeout, follow_redirects=False) as client:
+        try:
+            made = httpx.AsyncClient(timeout=timeout, follow_redirects=False)
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            # a proxy from the environment that cannot be used; its address may hold a password
+            return state.told(f"no connection can be made ({type(error).__name__}); look at the proxy's settings")
+        async with made as client:
             while (batch := self._next(state)) is not None:
                 sent, refused = [event for event in batch.events if event["customer"] not in self.left_out], 0
                 if sent:
@@ -288,9 +299,9 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         return float(value)
     try:
         at = parsedate_to_datetime(value)
-    except (ValueError, TypeError):
+        return max((at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds(), 0.0)
+    except (ValueError, TypeError, OverflowError):
         return None
-    return max((at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds(), 0.0)
 
 
 def _after(state: State, batch: _Batch, sent: int, refused: int) -> State:

@@ -11,7 +11,7 @@ from typing import Any
 
 from configs.errors import storage_errors
 from configs.progress import SILENT, Progress
-from serve.night_files import ASIDE, ASIDE_DELIVERY
+from serve.night_files import ASIDE, ASIDE_DELIVERY, json_line, json_lines
 from serve.webhook import Delivered, deliver
 from serve.webhook_config import WebhookConfig
 from store.artifact import write_atomic
@@ -23,17 +23,16 @@ from store.workspace import Workspace
 def put_aside(path: Path, events: Sequence[Mapping[str, Any]]) -> None:
     """Add events to a file of those that were set aside; one that is in it already, since a kill came after, stays."""
     with storage_errors(path):
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-    known = {json.loads(line)["id"] for line in text.splitlines()}
-    lines = [json.dumps(event, ensure_ascii=False) + "\n" for event in events if event["id"] not in known]
-    write_atomic(path, text + "".join(lines))
+        before = json_lines(path) if path.exists() else []
+    known = {json.loads(line)["id"] for line in before}
+    write_atomic(path, "".join(before + [json_line(event) for event in events if event["id"] not in known]))
 
 
 def counted_aside(folder: Path) -> int:
     """How many events of the night in `folder` are set aside."""
     path = folder / ASIDE
     with storage_errors(path):
-        return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
+        return len(json_lines(path)) if path.exists() else 0
 
 
 def told_aside(workspace: Workspace) -> list[str]:
@@ -63,6 +62,7 @@ def resend(
         if not found.done:
             break
         with storage_errors(path):
+            # the state goes first: what is set aside after a kill in between would be taken for sent
+            state.unlink(missing_ok=True)
             path.unlink()
-            state.unlink()
     return told

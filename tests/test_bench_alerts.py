@@ -1,11 +1,14 @@
 """The bench of alerts counts what it says: right alerts, changes told in time, chance beside both, swapped nights."""
 
+from typing import cast
+
 import numpy as np
 import pytest
 
 from bench.alerts import NEVER, Pair, _told, swapped
 from bench.bank_nights import Night
 from eventlog.behaviour import Behaviour, Feature
+from serve.weeks import EventWeeks
 
 SHOPS = ("FOOD", "FUEL", "WINE", "BOOKS")
 FEATURES = (
@@ -40,7 +43,7 @@ def nights(seed: int, customers: int = 3_000) -> Pair:
         events = counts.sum(axis=1, keepdims=True)
         matrix = np.hstack([events, counts / events]).astype(np.float32)
         vectors = matrix[:, 1:] / np.linalg.norm(matrix[:, 1:], axis=1, keepdims=True)
-        both.append(Night(ids, vectors, Behaviour(FEATURES, matrix), vectors, ids))
+        both.append(Night(ids, vectors, Behaviour(FEATURES, matrix), changed=ids, weeks=cast(EventWeeks, None)))
     return Pair(*both)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,12 +16,12 @@ from typer.testing import CliRunner
 
 import serve.webhook as module
 from configs.progress import SILENT
-from serve.aftermath import Setting, delivered
+from serve.aftermath import Setting, _tried, delivered
 from serve.cli import app
 from serve.forget import forget
-from serve.night_files import ASIDE, DELIVERY, EVENTS
+from serve.night_files import ASIDE, DELIVERY, EVENTS, json_lines
 from serve.webhook import Delivered, deliver
-from serve.webhook_aside import put_aside, told_aside
+from serve.webhook_aside import counted_aside, put_aside, resend, told_aside
 from serve.webhook_config import WebhookConfig
 from store.catalogue import Catalogue
 from store.workspace import Workspace
@@ -148,6 +149,85 @@ def test_sent_again_it_is_there_no_more(tmp_path: Path, receiver: Receiver) -> N
     recipe.write_text(sources, encoding="utf-8")
     without = forked.run(*words, folder=tmp_path)
     assert (without.returncode, "has no night.webhook" in without.stderr) == (2, True)
+
+
+def test_a_kill_after_sending_again_loses_nothing_that_is_set_aside_later(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace.create(tmp_path)
+    folder = night(workspace, "2025-02-01-s-x", 0, 1)
+    put_aside(folder / ASIDE, [{"id": "id-0", "customer": "c0"}])
+    whole, removed = Path.unlink, []
+
+    def killed(path: Path, missing_ok: bool = False) -> None:
+        if removed:
+            raise KeyboardInterrupt
+        removed.append(path.name)
+        whole(path, missing_ok)
+
+    with Catalogue(workspace.catalogue) as catalogue:
+        with monkeypatch.context() as dying:
+            dying.setattr(Path, "unlink", killed)
+            with pytest.raises(KeyboardInterrupt):
+                resend(workspace, catalogue, config_of(receiver), "cli")
+        assert len(removed) == 1
+        put_aside(folder / ASIDE, [{"id": "id-1", "customer": "c1"}])
+        resend(workspace, catalogue, config_of(receiver), "cli")
+    assert set(receiver.taken) == {"id-0", "id-1"}
+    assert not (folder / ASIDE).exists()
+
+
+def test_letters_that_look_like_line_ends_are_none(tmp_path: Path, receiver: Receiver) -> None:
+    workspace = Workspace.create(tmp_path)
+    odd = [{"id": f"id-{i}", "customer": f"c{i}", "why": f"more caf\u0085\u2028\u2029e {i}"} for i in range(3)]
+    folder = night(workspace, "2025-02-01-s-x")
+    put_aside(folder / ASIDE, odd[:1])
+    put_aside(folder / ASIDE, odd[1:])
+    assert [json.loads(line) for line in json_lines(folder / ASIDE)] == odd
+    assert counted_aside(folder) == 3
+    # as an earlier version wrote them
+    (folder / ASIDE).write_text("".join(json.dumps(o, ensure_ascii=False) + "\n" for o in odd), encoding="utf-8")
+    assert counted_aside(folder) == 3
+
+
+def test_a_receiver_that_is_down_for_two_nights_misses_neither(tmp_path: Path, receiver: Receiver) -> None:
+    workspace = Workspace.create(tmp_path)
+    config = config_of(receiver, tries=1)
+    receiver.answers = [(503, {}), (503, {})]
+    for name, customer in (("2025-02-01-s-x", 0), ("2025-02-02-s-y", 1)):
+        assert "answered 503" in after_night(workspace, config, night(workspace, name, customer))[0]
+    assert after_night(workspace, config, night(workspace, "2025-02-03-s-z", 2)) == []
+    assert receiver.taken[2:] == ["id-0", "id-1", "id-2"]
+
+
+@pytest.mark.parametrize(
+    "proxy", [("ALL_PROXY", "socks5://127.0.0.1:9"), ("HTTP_PROXY", "ftp://me:secret@127.0.0.1:9")]
+)
+def test_a_proxy_that_cannot_be_used_is_a_reason(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, proxy: tuple[str, str]
+) -> None:
+    monkeypatch.setenv(*proxy)
+    workspace = Workspace.create(tmp_path)
+    told = after_night(workspace, config_of(receiver), night(workspace, "2025-02-01-s-x", 0))
+    assert "look at the proxy's settings" in told[0]
+    assert "secret" not in told[0]
+    monkeypatch.delenv(proxy[0])
+    assert after_night(workspace, config_of(receiver), night(workspace, "2025-02-02-s-y", 1)) == []
+    assert receiver.taken == ["id-0", "id-1"]
+
+
+def test_a_date_beyond_all_calendars_asks_for_no_wait() -> None:
+    far = "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"
+    assert module.retry_after(far, datetime.now(UTC)) is None
+
+
+def test_a_step_that_fails_by_our_fault_is_a_warning() -> None:
+    def step() -> list[str]:
+        raise ZeroDivisionError("customer 4711")
+
+    (warning,) = _tried("events", step)
+    assert warning.startswith("events: not done, by a fault of kinfolk (ZeroDivisionError at test_night_aside.py:")
+    assert "4711" not in warning
 
 
 def test_the_list_of_nights_tells_how_many_are_set_aside(tmp_path: Path) -> None:
