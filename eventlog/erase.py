@@ -31,6 +31,7 @@ from eventlog.artifact import (
     save_array,
     write_rows,
 )
+from eventlog.config import SOURCE_FIELD
 from eventlog.layers import LAYERS, RUN_ARRAYS
 from eventlog.sequences import CUSTOMERS, KIND, QUARANTINE, REPORT, SCHEMA, VERSION, load_array
 from eventlog.watermark import read_watermark
@@ -141,7 +142,10 @@ def remaining(dropped: Ranges, size: int) -> Ranges:
 
 
 def _lonely(logs: Mapping[str, _Log]) -> set[tuple[str, str]]:
-    """Values that erased customers' events used and no remaining event of any log does."""
+    """Values that erased customers' events used and no remaining event of any log does.
+
+    Names of sources stay: the recipe gives them, and tomorrow's events are from these sources too.
+    """
     theirs: set[tuple[str, str]] = set()
     for log in logs.values():
         codes = load_array(log.folder / "codes.npy")
@@ -150,7 +154,13 @@ def _lonely(logs: Mapping[str, _Log]) -> set[tuple[str, str]]:
         if theirs:
             codes = load_array(log.folder / "codes.npy")
             theirs -= _used(log, _pieces(codes, remaining(log.dropped, len(codes))))
-    return theirs
+    return theirs - {(SOURCE_FIELD, name) for log in logs.values() for name in _sources(log)} if theirs else theirs
+
+
+def _sources(log: _Log) -> list[str]:
+    """Names of the sources of a log that has several, and tells them apart by a field."""
+    read = read_watermark(log.folder)
+    return [source.name for source in read.sources] if read is not None and len(read.sources) > 1 else []
 
 
 def _pieces(array: np.ndarray, ranges: Ranges) -> Iterator[np.ndarray]:

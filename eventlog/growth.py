@@ -185,7 +185,8 @@ def _source_rank(config: EventLogConfig, schema: Schema) -> np.ndarray:
     values = next(field.values for field in schema.categorical if field.name == SOURCE_FIELD)
     names = [source.name for source in config.sources]
     rank = np.full(2 + len(values), len(names), np.int64)
-    rank[2:] = [names.index(value) for value in values]
+    # an erasure may have blanked a name that a customer's id stood in
+    rank[2:] = [names.index(value) if value in names else len(names) for value in values]
     return rank
 
 

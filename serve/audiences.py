@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -185,11 +185,14 @@ def store_audience(
             with create(folder, KIND, VERSION, id.removeprefix("a-")) as writer:
                 # the snapshot may be one of before an erasure, still held by a request or a service
                 erased = Erasures(catalogue)
-                listed = without(audience.member_table(), erased)
+                table, out = audience.member_table(), audience.held_out_table()
+                listed, held_out = without(table, erased), without(out, erased)
                 listed.write_parquet(writer.path(MEMBERS))
                 if len(audience.held_out):
-                    without(audience.held_out_table(), erased).write_parquet(writer.path(HELD_OUT))
-                writer.write_json(REPORT, report_of(audience, asked, snapshot))
+                    held_out.write_parquet(writer.path(HELD_OUT))
+                lost = {MEMBERS: len(table) - len(listed), HELD_OUT: len(out) - len(held_out)}
+                report = report_of(audience, asked, snapshot)
+                writer.write_json(REPORT, report_without(report, lost, erased.hold))
                 writer.parents["snapshot"] = snapshot.manifest.key
                 writer.counts.update(members=len(listed), population=snapshot.n_customers)
     stored = load_audience(workspace, id)
@@ -244,6 +247,24 @@ def report_of(audience: Audience, asked: Asked, snapshot: Snapshot) -> dict[str,
     seeds["unmatched_ids"] = [id[:100] for id in unmatched[:UNMATCHED_SHOWN]]
     options = options_of(asked.request) | {f"{name}_sha256": value for name, value in asked.hashes().items()}
     return {**report, "snapshot": snapshot.name, "request": options, "seeds_sha256": hash_of(asked.request)}
+
+
+def report_without(
+    report: Mapping[str, Any], lost: Mapping[str, int], gone: Callable[[list[CustomerId]], Sequence[bool]]
+) -> dict[str, Any]:
+    """A report as `report_of` gives it, of an audience that lost so many rows, without ids that are gone."""
+
+    def kept(ids: list[CustomerId]) -> list[CustomerId]:
+        return [id for id, without in zip(ids, gone(ids), strict=True) if not without]
+
+    told = {**report, "size": report["size"] - sum(lost.values())}
+    if "held_out" in told:
+        told["held_out"] = report["held_out"] - lost.get(HELD_OUT, 0)
+    if "unmatched_ids" in report.get("seeds", {}):
+        told["seeds"] = {**report["seeds"], "unmatched_ids": kept(report["seeds"]["unmatched_ids"])}
+    if "prototypes" in report:
+        told["prototypes"] = kept(report["prototypes"])
+    return told
 
 
 def options_of(request: AudienceRequest) -> dict[str, Any]:

@@ -7,7 +7,17 @@ from configs.errors import ConflictError, InputError, NotFoundError, storage_err
 from index.audience import Audience
 from index.changes import Before, Now, changes
 from index.request import Rows
-from serve.audiences import Asked, StoredAudience, build, config_of, id_of, load_audience, store_audience, writing
+from serve.audiences import (
+    Asked,
+    StoredAudience,
+    build,
+    config_of,
+    id_of,
+    load_audience,
+    store_audience,
+    without,
+    writing,
+)
 from serve.objections import Mask, objected_in
 from serve.saved import (
     EDITION,
@@ -68,7 +78,7 @@ def refresh(
         members = snapshot.embeddings.customers.gather(audience.members)
         standing = [objection.customer for objection in objections.standing()]
         table = changes(before, Now(members, snapshot.embeddings, standing, was))
-    edition = _write(saved, last, stored, snapshot, version, table, workspace)
+    edition = _write(saved, last, stored, snapshot, version, table, workspace, catalogue)
     told = {"edition": edition.number, "size": edition.size, **_counted(edition)}
     catalogue.audit(actor, "saved.refresh", name, told)
     return edition, True
@@ -138,26 +148,24 @@ def _write(
     objections: int,
     table: pl.DataFrame | None,
     workspace: Workspace,
+    catalogue: Catalogue,
 ) -> Edition:
     folder = folder_of(workspace, saved.name) / "editions"
     if table is None:
         ids = snapshot.embeddings.customers.dtype
-        ids = snapshot.embeddings.customers.dtype
         table = pl.DataFrame(schema={"customer_id": ids, "change": pl.String, "why": pl.String})
-    counts = {
-        change: dict(sorted(table.filter(change=change)["why"].value_counts().iter_rows()))
-        for change in ("entered", "left")
-    }
     number = 1 if last is None else last.number + 1
-    facts = {
-        "audience": stored.id,
-        "snapshot": snapshot.name,
-        "definition": saved.definition,
-        "objections": objections,
-        "size": stored.report["size"],
-        **counts,
-    }
     with writing(workspace):
+        # somebody may have been erased since the audience was kept
+        table = without(table, Erasures(catalogue))
+        facts = {
+            "audience": stored.id,
+            "snapshot": snapshot.name,
+            "definition": saved.definition,
+            "objections": objections,
+            "size": load_audience(workspace, stored.id).report["size"],
+            **_changed(table),
+        }
         if last_number(folder) != number - 1:
             raise ConflictError(f"saved audience {saved.name!r} was refreshed by another process meanwhile; ask again")
         with storage_errors(folder):
@@ -168,6 +176,14 @@ def _write(
             table.write_parquet(writer.path("changes.parquet"))
             writer.parents.update(audience=stored.id, snapshot=snapshot.manifest.key)
     return edition_at(place)
+
+
+def _changed(table: pl.DataFrame) -> dict[str, dict[str, int]]:
+    """How many entered and left, by why."""
+    return {
+        change: dict(sorted(table.filter(change=change)["why"].value_counts().iter_rows()))
+        for change in ("entered", "left")
+    }
 
 
 def _kept(workspace: Workspace, snapshot: str) -> Snapshot | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from serve.audiences import HELD_OUT, ID, MEMBERS, REPORT
+from serve.audiences import HELD_OUT, ID, MEMBERS, REPORT, report_without
 from serve.audiences import KIND as AUDIENCE
 from serve.audiences import VERSION as AUDIENCE_VERSION
 from serve.night_files import json_lines
@@ -55,7 +55,7 @@ def _audience(rewrite: Rewrite, folder: Path, who: Named) -> tuple[dict[str, int
     tables = {name: pl.read_parquet(folder / name) for name in (MEMBERS, HELD_OUT) if (folder / name).exists()}
     kept = {name: _without(table, who) for name, table in tables.items()}
     lost = {name: len(table) - len(kept[name]) for name, table in tables.items()}
-    told = _report(report, lost, who)
+    told = report_without(report, lost, lambda ids: [who.are(id) for id in ids])
     if not sum(lost.values()) and told == report:
         return None
     room = rewrite.room(folder)
@@ -73,19 +73,6 @@ def _audience(rewrite: Rewrite, folder: Path, who: Named) -> tuple[dict[str, int
 
 def _without(table: pl.DataFrame, who: Named) -> pl.DataFrame:
     return table.filter(pl.Series(~who.among(table["customer_id"])))
-
-
-def _report(report: dict[str, Any], lost: dict[str, int], who: Named) -> dict[str, Any]:
-    """An audience's report with sizes of now, without the ids that stand in it."""
-    told = {**report, "size": report["size"] - sum(lost.values())}
-    if "held_out" in told:
-        told["held_out"] = report["held_out"] - lost.get(HELD_OUT, 0)
-    if "unmatched_ids" in report.get("seeds", {}):
-        shown = [id for id in report["seeds"]["unmatched_ids"] if not who.are(id)]
-        told["seeds"] = {**report["seeds"], "unmatched_ids": shown}
-    if "prototypes" in report:
-        told["prototypes"] = [id for id in report["prototypes"] if not who.are(id)]
-    return told
 
 
 def _count(report: dict[str, Any], who: Named) -> int:

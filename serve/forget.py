@@ -24,6 +24,7 @@ from serve.catalogues import open_catalogue
 from serve.erase import Taken, erase_audiences, erase_nights, erase_saved
 from serve.erase_snapshots import check, erase_snapshots
 from serve.erasure_search import search, search_store
+from serve.retention import finish_pruning
 from store.artifact import MANIFEST
 from store.catalogue import Catalogue
 from store.erasures import WHOLE_NUMBER, Erasures, Named, fingerprint, go_on, objections_of, write_receipt
@@ -85,6 +86,7 @@ def forget(
         stack.enter_context(workspace.lock())
         catalogue = stack.enter_context(open_catalogue(workspace))
         _finish_before(workspace, catalogue)
+        finish_pruning(workspace, catalogue, actor)
         receipt = _erased(workspace, catalogue, who, texts, progress, actor, stack)
     with progress.task("Searching every byte", None):
         searched = search(workspace, who)

@@ -78,8 +78,10 @@ def define(name: str, asked: Asked, workspace: Workspace, catalogue: Catalogue, 
 
     Raises InputError for a name that cannot be one, StorageError on a full disk.
     """
-    folder, asked = folder_of(workspace, name), asked.allowed(Erasures(catalogue)).normal()
+    folder = folder_of(workspace, name)
     with writing(workspace):
+        # somebody may have been erased while this waited
+        asked = asked.allowed(Erasures(catalogue)).normal()
         number = last_number(folder / "definitions")
         if is_defined(Saved(name, asked, number, ()), workspace):
             return load_saved(workspace, name)

@@ -32,6 +32,8 @@ from store.artifact import Manifest, put, read_manifest, seal, verify, write_ato
 from store.rewrite import JOURNAL, settle
 
 SNAPSHOT_VERSION = 1
+RETIRED = ".old"
+"""Ends the hidden name of what waits to be deleted."""
 SNAPSHOT_NAME = re.compile(r"s-[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
 
 _held: set[int] = set()
@@ -203,7 +205,7 @@ class Workspace:
                 _check_parts(staged)
                 seal(staged, Manifest("snapshot", SNAPSHOT_VERSION, key, parents, counts, figures))
                 put(staged, self.snapshots / name)
-            for leftover in (staged, self.snapshots / f".{name}.old"):
+            for leftover in (staged, self.snapshots / f".{name}{RETIRED}"):
                 shutil.rmtree(leftover, ignore_errors=True)
         return name
 
@@ -263,24 +265,36 @@ class Workspace:
         write_atomic(self.trail_file, lines)
         write_atomic(self.pointer, name + "\n")
 
-    def prune(self, keep: int, protected: Collection[str] = ()) -> list[str]:
-        """Delete old snapshots and return their names, keeping the `keep` last served ones and the `protected`.
+    def retire(self, keep: int, protected: Collection[str] = ()) -> None:
+        """Take old snapshots out of sight, all but the `keep` last served ones and the `protected`.
 
-        The served snapshot always stays, and where the pointer is damaged nothing is deleted (ArtifactError).
-        A reader that has a deleted snapshot's files open or mapped keeps reading them. For the holder of `lock`.
+        The served snapshot always stays, and where the pointer is damaged nothing goes (ArtifactError). For the holder
+        of `lock`.
         """
         if keep < 1:
             raise ValueError("keep: at least the served snapshot is kept")
         with storage_errors(self.snapshots), flocked(self.root / "current.lock", wait=True):
-            if self.current() is None:
-                return []
-            spared = {*self.trail()[-keep:], *protected, self.snapshot_folder().name}
-            gone = [name for name in self.published() if name not in spared]
-            for name in gone:  # first out of sight in one step, so that a kill leaves no half-deleted snapshot
-                os.replace(self.snapshots / name, self.snapshots / f".{name}.old")
-            for leftover in self.snapshots.glob(".*.old"):
-                shutil.rmtree(leftover)
-        return gone
+            if self.current() is not None:
+                spared = {*self.trail()[-keep:], *protected, self.snapshot_folder().name}
+                for name in self.published():  # in one step each, so that a kill leaves no half-deleted snapshot
+                    if name not in spared:
+                        os.replace(self.snapshots / name, self.snapshots / f".{name}{RETIRED}")
+
+    def retired(self) -> list[Path]:
+        """Folders of snapshots that wait to be deleted, those of a job that was killed among them."""
+        return sorted(self.snapshots.glob(f".*{RETIRED}"))
+
+    def prune(self, keep: int, protected: Collection[str] = ()) -> list[str]:
+        """Delete what `retire` takes out of sight, and return the names of the snapshots.
+
+        A reader that has a deleted snapshot's files open or mapped keeps reading them. For the holder of `lock`.
+        """
+        standing = self.published()
+        self.retire(keep, protected)
+        with storage_errors(self.snapshots):
+            for folder in self.retired():
+                shutil.rmtree(folder)
+        return [name for name in standing if name not in self.published()]
 
 
 def _check_parts(staged: Path) -> None:

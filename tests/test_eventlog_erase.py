@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -152,3 +153,32 @@ def test_what_remains_between_ranges() -> None:
     assert remaining([(0, 2), (2, 3), (4, 5)], 5) == [(3, 4)]
     assert remaining([(0, 5)], 5) == []
     assert np.arange(9)[np.r_[tuple(slice(*r) for r in remaining([(1, 3), (8, 9)], 9))]].tolist() == [0, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("name", ["s1", "feed-of-customer-B"])
+def test_nights_go_on_after_the_last_customer_of_a_source_is_erased(tmp_path: Path, name: str) -> None:
+    """A source's name is not a value that tells of a customer; where an id stands in it, it is blanked all the same."""
+    workspace = Workspace.create(tmp_path / "w")
+    config = EventLogConfig.model_validate(
+        config_of(tmp_path, 2).model_dump()
+        | {
+            "sources": [
+                {**source.model_dump(exclude_unset=True), "name": given}
+                for source, given in zip(config_of(tmp_path, 2).sources, ("s0", name), strict=True)
+            ]
+        }
+    )
+    day = midnight(0).replace(tzinfo=None, hour=0) - timedelta(hours=5)
+    first = {
+        "s0": frame([("customer-A", day, "a", 1.0, 1), ("customer-C", day, "a", 1.0, 2)]),
+        "s1": frame([("customer-B", day, "a", 1.0, 3)]),
+    }
+    (log,) = grown(config, workspace, tmp_path, [first])
+    erase(workspace, "customer-B")
+    after = EventLog.load(log.folder)
+    assert (name in after.schema.categorical[0].values) == (name == "s1")
+    late = frame([("customer-A", day, "b", 1.0, 4)])
+    deliver(tmp_path, 1, {"s0": late, "s1": late})
+    next_log = eventlog.night.run(config, after, workspace, midnight(1), now=NOW).log
+    shops = rows_of(next_log).filter(customer="customer-A")
+    assert shops["source"].to_list() == ["s0", "s0", name]

@@ -1,7 +1,9 @@
 """After an erasure everything goes on: commands, audiences, runs, the service; and what the command tells."""
 
+import importlib
 import json
 import shutil
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,9 +13,10 @@ from erasure_world import World, holders, tree
 from http_service import Service
 
 from configs.errors import ConflictError
+from index.audience import Audience
 from index.request import AudienceRequest
 from serve.attribution import why
-from serve.audiences import Asked, load_audience
+from serve.audiences import Asked, build, load_audience, make_audience
 from serve.editions import refresh, save
 from serve.forget import allow, forget
 from serve.pipeline import run_line
@@ -104,8 +107,6 @@ def test_audiences_shrink_and_saved_ones_stay_valid(world: World) -> None:
 
 def test_an_audience_of_before_that_is_kept_after_holds_nobody_erased(world: World) -> None:
     """A service may hold the old snapshot, and be at work on an audience, while somebody is erased."""
-    from serve.audiences import make_audience
-
     old = Snapshot.load(world.workspace)
     asked = Asked(AudienceRequest(seeds=world.ids[:60:3], size=60, include_seeds=True))
     gone = world.ids[3], world.ids[6]
@@ -113,6 +114,52 @@ def test_an_audience_of_before_that_is_kept_after_holds_nobody_erased(world: Wor
     with Catalogue(world.workspace.catalogue) as catalogue:
         stored, _ = make_audience(asked, old, world.workspace, catalogue, "test")
     assert not stored.members()["customer_id"].is_in(list(gone)).any()
+    assert holders(world.root, *gone) == []
+
+
+def test_who_is_erased_while_an_audience_is_made_is_not_in_its_report(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked(AudienceRequest(seeds=(*world.ids[:60:3], "NOBODY-0000007"), size=30, hold_out=0.2))
+    gone: list[str] = []
+
+    def slow(*given: Any) -> Audience:
+        audience = build(*given)
+        gone.extend((audience.report.prototypes[0], "NOBODY-0000007", str(audience.member_table()["customer_id"][0])))
+        forget(world.workspace, gone)
+        return audience
+
+    monkeypatch.setattr("serve.audiences.build", slow)
+    with Catalogue(world.workspace.catalogue) as catalogue:
+        stored, _ = make_audience(asked, Snapshot.load(world.workspace), world.workspace, catalogue, "test")
+    assert stored.report["seeds"]["unmatched_ids"] == []
+    assert stored.report["size"] == len(stored.members()) + len(stored.held_out())
+    assert holders(world.root, *gone) == []
+
+
+@pytest.mark.parametrize("moment", ["serve.saved.writing", "serve.editions.store_audience", "serve.editions.writing"])
+def test_who_is_erased_while_an_audience_is_saved_is_in_no_definition_and_no_edition(
+    world: World, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    saved = load_saved(world.workspace, "spring")
+    request = saved.asked.request.model_copy(update={"seeds": world.ids[1:60:3], "size": 30})
+    place, name = moment.rsplit(".", 1)
+    whole, gone = getattr(importlib.import_module(place), name), list[str]()
+
+    def after_an_erasure(*given: Any) -> Any:
+        if not gone:
+            members = load_audience(world.workspace, saved.editions[-1].audience).members()["customer_id"]
+            gone.extend((world.ids[1], *members[:12].to_list()))
+            forget(world.workspace, gone)
+        return whole(*given)
+
+    monkeypatch.setattr(moment, after_an_erasure)
+    with Catalogue(world.workspace.catalogue) as catalogue:
+        now, new = save("spring", Asked(request), Snapshot.load(world.workspace), world.workspace, catalogue, "test")
+    assert new
+    edition = now.editions[-1]
+    stored = load_audience(world.workspace, edition.audience)
+    assert edition.size == stored.report["size"] == len(stored.members()) + len(stored.held_out())
     assert holders(world.root, *gone) == []
 
 
