@@ -22,7 +22,9 @@ from embed.customers import lots
 from eventlog.behaviour import Behaviour
 
 LOOKED_AT = 100_000
-"""Customers, at most, whose behaviours drivers are told from."""
+"""Customers, at most, whose behaviours drivers are told from, and among whom typical ones are looked for."""
+LEAST_LOOKED_AT = 1_000
+"""Members below whom all of a segment's are looked at."""
 DRIVERS_FOR_NAMES = 30
 """Drivers looked at for a name: more than are listed, so that segments that are alike can be told apart."""
 
@@ -70,7 +72,7 @@ def describe(
                 stability=segment.stability,
                 strength=float(members.strength[rows].mean(dtype=np.float64)),
                 drivers=told[position][: config.drivers],
-                typical=_typical(registry, embeddings, rows, config.typical),
+                typical=_typical(registry, embeddings, _few(rows, some), config.typical),
                 born=segment.born,
                 definition=defined[position],
                 parts=_parts(segment, members.part, rows, behaviour, aside),
@@ -88,6 +90,12 @@ def _some(embeddings: Embeddings, seed: int) -> npt.NDArray[np.int64] | None:
     if embeddings.n_customers <= LOOKED_AT:
         return None
     return np.sort(np.argpartition(lots(embeddings.customers, seed), LOOKED_AT)[:LOOKED_AT])
+
+
+def _few(rows: npt.NDArray[np.int64], some: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64]:
+    """Those of a segment's members who are looked at; all where they would be too few to find typical ones among."""
+    among = rows if some is None else np.intersect1d(rows, some, assume_unique=True)
+    return among if len(among) >= LEAST_LOOKED_AT else rows
 
 
 def _names(

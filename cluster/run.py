@@ -27,7 +27,7 @@ from store.artifact import key_of, stands
 
 LEAST_KEPT = 0.5
 """Share of the customers before who must still be there for segments to keep their identities."""
-ALGORITHM = 4
+ALGORITHM = 5
 """Raised when the same inputs give other segments in the same format."""
 
 

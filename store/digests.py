@@ -71,25 +71,30 @@ def written(path: Path) -> Iterator[Callable[[memoryview], None]]:
 @contextmanager
 def filled(path: Path, begin: int) -> Iterator[Callable[[Sequence[memoryview]], None]]:
     """Fill a file that has its size, from byte `begin` on, with pieces [bytes] that lie in several places, at most
-    PARTS of them at a time; each is hashed just before it is written. What the file holds before and after is read.
-
-    Small pieces of large files stay in the processor's cache from one to the other. A small file is not hashed.
+    PARTS of them at a time; another thread hashes them while they are written. What the file holds before and after is
+    read. A small file is not hashed. Pieces may be changed once they are written.
     """
     digest = hashlib.sha256()
-    with path.open("r+b", buffering=0) as file:
+    with path.open("r+b", buffering=0) as file, ThreadPoolExecutor(1, "digest") as beside:
         large = os.fstat(file.fileno()).st_size >= REMEMBERED_FROM
         if large:
             _read_on(file, digest, begin)
         file.seek(begin)
 
-        def write(parts: Sequence[memoryview]) -> None:
-            for part in parts if large else ():
+        def hashed(parts: Sequence[memoryview]) -> None:
+            for part in parts:
                 digest.update(part)
-            rest = memoryview(b"")
-            if (done := os.writev(file.fileno(), parts)) < sum(part.nbytes for part in parts):
-                rest = memoryview(b"".join(parts))[done:]
-            while rest:
-                rest = rest[file.write(rest) or 0 :]
+
+        def write(parts: Sequence[memoryview]) -> None:
+            told = beside.submit(hashed, parts if large else ())
+            try:
+                rest = memoryview(b"")
+                if (done := os.writev(file.fileno(), parts)) < sum(part.nbytes for part in parts):
+                    rest = memoryview(b"".join(parts))[done:]
+                while rest:
+                    rest = rest[file.write(rest) or 0 :]
+            finally:
+                told.result()
 
         yield write
         if large:

@@ -1,13 +1,9 @@
 """What sets segments apart, against a brute-force computation; the run and its artifact; the pictures."""
 
-import base64
-import json
 import re
-import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import polars as pl
@@ -16,15 +12,11 @@ from embedded import write_embeddings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from segmented import registry_of
+from test_cluster_map import size_of
 
 from cluster.artifact import MEMBERS, PAGE, PICTURE, PROFILES, Segments, write_segments
 from cluster.config import SegmentsConfig
-from cluster.describe import describe
-from cluster.labels import overlaps, spread_out
-from cluster.map import BINS, POINTS, density, draw
-from cluster.page import POINTS as PAGE_POINTS
-from cluster.page import write_page
-from cluster.palette import COLOURS, colour_of
+from cluster.describe import _few, describe
 from cluster.profile import drivers, lifts, table, typical
 from cluster.run import Earlier, fingerprint, run
 from cluster.state import LANDMARKS, REGISTRY, SHADOW, SPACE
@@ -257,14 +249,14 @@ def test_a_failure_on_the_way_leaves_the_old_segments(
     assert [p.name for p in tmp_path.iterdir()] == ["s"]
 
 
+def test_typical_customers_are_looked_for_among_some_where_there_are_many() -> None:
+    some, rows = np.arange(0, 9_000, 3), np.arange(2_000, 8_000)
+    assert _few(rows, some).tolist() == [row for row in rows.tolist() if row % 3 == 0]
+    assert _few(rows[:500], some).tolist() == rows[:500].tolist()
+    assert _few(rows, None) is rows
+
+
 # --- pictures
-
-
-def size_of(png: Path) -> tuple[int, int]:
-    raw = png.read_bytes()
-    assert raw[:8] == b"\x89PNG\r\n\x1a\n"
-    width, height = struct.unpack(">II", raw[16:24])
-    return width, height
 
 
 def test_the_picture_has_its_size_and_more_than_white(made: Made) -> None:
@@ -274,19 +266,6 @@ def test_the_picture_has_its_size_and_more_than_white(made: Made) -> None:
     assert size_of(segments.picture) == (1600, 1200)
     pixels = imread(segments.picture)[:, :, :3]
     assert (pixels.min(axis=2) < 0.9).mean() > 0.005
-
-
-def test_a_crowd_is_drawn_as_density(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    labels = rng.integers(-1, 2, POINTS + 1).astype(np.int32)
-    positions = (rng.standard_normal((POINTS + 1, 2)) + labels[:, None] * 4).astype(np.float32)
-    draw(tmp_path / "map.png", positions, labels, ["a $x_1$ day", "b"], "title")
-    assert size_of(tmp_path / "map.png") == (1600, 1200)
-
-
-def test_nobody_and_everybody_in_one_place_can_be_drawn(tmp_path: Path) -> None:
-    draw(tmp_path / "map.png", np.zeros((7, 2), np.float32), np.full(7, -1, np.int32), [], "title")
-    assert size_of(tmp_path / "map.png") == (1600, 1200)
 
 
 def test_the_page_works_offline(made: Made) -> None:
@@ -308,65 +287,3 @@ def test_a_name_cannot_break_the_page(made: Made, tmp_path: Path) -> None:
     own = page.split("<div id=", 1)[1]
     assert own.count("</script>") == 1
     assert "<b>" not in own
-
-
-@given(st.lists(st.tuples(st.floats(0, 1000), st.floats(0, 800)), min_size=1, max_size=25), st.integers(0, 99))
-@settings(max_examples=30)
-def test_names_do_not_cover_each_other(points: list[tuple[float, float]], seed: int) -> None:
-    sizes = np.random.default_rng(seed).uniform([40, 10], [150, 30], (len(points), 2))
-    places = spread_out(np.array(points), sizes, (0, 0, 1000, 800))
-    assert overlaps(places, sizes) == 0
-    assert (places - sizes / 2 >= -1e-6).all()
-    assert (places + sizes / 2 <= np.array([1000, 800]) + 1e-6).all()
-
-
-def test_a_segments_colour_hangs_on_its_id_alone_and_comes_back_late() -> None:
-    assert [colour_of(id) for id in range(len(COLOURS))] == list(COLOURS)
-    assert len({colour_of(id) for id in range(-1, 36)}) == 37
-    assert colour_of(36) == colour_of(0)
-
-
-def test_segments_whose_ids_have_gaps_are_drawn_as_the_same_ones_without(tmp_path: Path) -> None:
-    """But for their colours: what is drawn where hangs on who the members are."""
-    rng = np.random.default_rng(0)
-    dense = rng.integers(-1, 3, 900).astype(np.int32)
-    positions = (rng.standard_normal((900, 2)) + dense[:, None] * 5).astype(np.float32)
-    ids = [0, 36, 72]  # three of one colour, which is that of 0 to 2 where these are made equal
-    gaps = np.where(dense < 0, -1, np.array(ids)[dense]).astype(np.int32)
-    with patch("cluster.map.colour_of", lambda id: "#0072b2" if id >= 0 else "#c8c8c8"):
-        draw(tmp_path / "a.png", positions, dense, ["a", "b", "c"], "t")
-        draw(tmp_path / "b.png", positions, gaps, ["a", "b", "c"], "t", ids)
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    write_page(tmp_path / "a.html", positions, gaps, ["a", "b", "c"], ["x", "y", "z"], "t", ids)
-    traces = json.loads(
-        (tmp_path / "a.html").read_text().split('Plotly.newPlot("map", ', 1)[1].split("], {", 1)[0] + "]"
-    )
-    assert [len(trace["x"]) for trace in traces] == [int((gaps == id).sum()) for id in (-1, *ids)]
-
-
-def test_every_customer_is_in_the_density_once() -> None:
-    rng = np.random.default_rng(1)
-    positions = rng.uniform(0, 8, (5000, 2)).astype(np.float32)
-    labels = np.where(positions[:, 0] < 4, 7, 3).astype(np.int32)
-    picture = density(positions, labels, (0.0, 8.0, 0.0, 8.0), (8, 4))
-    for x in range(8):
-        colour = "#" + "".join(f"{round(channel * 255):02x}" for channel in picture[1, x, :3])
-        assert colour == colour_of(7 if x < 4 else 3)
-    counts, *_ = np.histogram2d(positions[:, 1], positions[:, 0], (4, 8), ((0, 8), (0, 8)))
-    order = np.argsort(counts, axis=None, kind="stable")
-    assert (np.diff(picture[..., 3].ravel()[order]) >= -1e-12).all()
-    assert not density(np.full((9, 2), 99, np.float32), np.zeros(9, np.int32), (0, 1, 0, 1))[..., 3].any()
-
-
-def test_a_page_of_a_crowd_has_everybody_beneath_its_points(tmp_path: Path) -> None:
-    n = PAGE_POINTS + 1
-    positions = np.random.default_rng(0).standard_normal((n, 2)).astype(np.float32)
-    for name in ("a.html", "b.html"):
-        write_page(tmp_path / name, positions, np.zeros(n, np.int32), ["a"], ["x"], "t")
-    page = (tmp_path / "a.html").read_text(encoding="utf-8")
-    own = page.split('Plotly.newPlot("map", ', 1)[1]  # plotly.js has small pictures in it too
-    picture = re.search(r"data:image/png;base64,([A-Za-z0-9+/=]+)", own)
-    assert picture is not None
-    (tmp_path / "beneath.png").write_bytes(base64.b64decode(picture[1]))
-    assert size_of(tmp_path / "beneath.png") == BINS
-    assert page == (tmp_path / "b.html").read_text(encoding="utf-8")
