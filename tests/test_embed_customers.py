@@ -16,7 +16,7 @@ def made(folder: Path, ids: list[int], vectors: np.ndarray) -> Embeddings:
 
 
 def test_an_answer_is_kept_for_the_same_bytes_alone(tmp_path: Path) -> None:
-    vectors = np.eye(5, 4)
+    vectors = np.eye(5)
     before = made(tmp_path / "before", [1, 2, 3, 4, 5], vectors)
     turned = vectors[[0, 2, 2, 4, 4]]
     after = made(tmp_path / "after", [1, 2, 3, 5, 6], turned)
