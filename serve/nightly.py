@@ -9,6 +9,7 @@ key: killed anywhere and started again, a night ends with the same bytes.
 """
 
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -46,6 +47,7 @@ from serve.webhook_config import secret_of
 from serve.weeks import EventWeeks
 from store.artifact import Manifest, key_of, stands
 from store.erasures import Erasures
+from store.threads import set_threads
 from store.workspace import SNAPSHOT_VERSION, Workspace
 from train.artifact import Model
 
@@ -194,15 +196,22 @@ class _Night:
             vectors = embed.refresh.run(
                 recipe.embed, model, grown.log, before.embeddings, folder / "embeddings", self.progress
             )
-        with self.watch("behaviour"), self.progress.task("Describing behaviour", total=None):
-            described = _behaviour(grown, model, before, vectors, folder / "behaviour")
-        with self.watch("index"):
-            index.run.run(recipe.index, vectors, folder / "index", self.progress, before.index)
-        with self.watch("segment"):
-            weeks = EventWeeks(recipe.embed, model, grown.log)
-            place, before_it = folder / "segments", segments_of(old)
-            cluster.run.run(recipe.segments, vectors, described, place, self.progress, before_it, weeks)
+        # neither needs the other, and neither keeps two cores busy all the time
+        with ThreadPoolExecutor(1, "index") as beside:
+            indexed = beside.submit(self._index, vectors, folder / "index")
+            with self.watch("behaviour"), self.progress.task("Describing behaviour", total=None):
+                described = _behaviour(grown, model, before, vectors, folder / "behaviour")
+            with self.watch("segment"):
+                weeks = EventWeeks(recipe.embed, model, grown.log)
+                place, before_it = folder / "segments", segments_of(old)
+                cluster.run.run(recipe.segments, vectors, described, place, self.progress, before_it, weeks)
+            indexed.result()
         return parts_at(folder, grown.log)
+
+    def _index(self, vectors: Embeddings, folder: Path) -> None:
+        set_threads()  # each thread of a process has its own number
+        with self.watch("index"):
+            index.run.run(self.recipe.index, vectors, folder, self.progress, self.served.parts.index)
 
     def _measured(self, parts: Parts, grown: eventlog.night.Grown, folder: Path, key: str) -> None:
         """Measure the parts and write what is found as one more."""
