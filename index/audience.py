@@ -24,7 +24,7 @@ from index.pool import Pool, SeedCounts, resolve
 from index.reasons import Account, account
 from index.request import AudienceRequest, Rows
 from index.scorers import prototypes
-from index.scoring import percentiles, score_everybody
+from index.scoring import falling, percentiles, score_everybody
 from index.selection import Selection, capped, hold_out
 from index.size import precision, settle
 
@@ -153,17 +153,17 @@ def build_audience(
     size, expectation = settle(request, pool, contest, config)
     chosen = [contest.names[at] for at in expectation.chosen]
     scores, similarity = score_everybody(inputs, pool, config, chosen, request.seed)
-    order = pool.present[np.argsort(-scores[pool.present], kind="stable")]
+    order = pool.present[falling(scores[pool.present])]
     ranked = order[pool.eligible[order]]
     selection = Selection(ranked, pool.is_seed, groups(request, context, embeddings))
     members, kept = selection.members(size), 0
     if context.previous is not None and request.churn_cap is not None:
         members, kept = capped(members, context.previous, selection, request.churn_cap)
     held_out = hold_out(members, request.hold_out, context, np.random.default_rng([request.seed, 5]))
-    apart = [
-        () if behaviour is None else drivers(behaviour, group, everybody, config.drivers, rng)
-        for group in (members, pool.seeds)
-    ]
+    told_of = (members, pool.seeds)
+    apart: list[tuple[Driver, ...]] = [() for _ in told_of]
+    if behaviour is not None:
+        apart = drivers(behaviour, told_of, everybody, config.drivers, rng)
     shares = percentiles(scores, order)
     told = (
         None

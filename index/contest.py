@@ -15,12 +15,12 @@ from scipy.special import ndtri
 from index.blas import one_thread
 from index.boosting import Boosting
 from index.config import AudienceConfig, ScorerName
-from index.inputs import Inputs, View
+from index.inputs import BLOCK, Inputs, View
 from index.logistic import Logistic
 from index.network import Network
 from index.pool import Pool
 from index.request import Rows
-from index.scorers import Centroid, Floats, Mixture, Others, Prototypes, Ratio, Scorer
+from index.scorers import Centroid, Floats, Mixture, Others, Prototypes, Ratio, Scorer, Scoring
 from index.screening import Screened
 
 Doubles = npt.NDArray[np.float64]
@@ -65,8 +65,9 @@ class Contest:
     outranked: Doubles
     """[scorers, seeds]: share of others who outrank the held-out seed."""
     fold: npt.NDArray[np.int64]  # [seeds]
-    _of_seeds: Doubles  # [scorers, seeds] normal scores
-    _of_others: list[Floats]  # per fold [scorers, others] normal scores
+    _of_seeds: Doubles  # [scorers, seeds] scores
+    _of_others: list[Floats]  # per fold [scorers, others] scores
+    _normal: dict[int, tuple[Doubles, list[Floats]]] = field(default_factory=dict)
     _blends: dict[tuple[int, ...], Doubles] = field(default_factory=dict)
 
     def blend(self, chosen: Sequence[int]) -> Doubles:
@@ -75,14 +76,26 @@ class Contest:
         if len(key) == 1:
             return np.asarray(self.outranked[key[0]])
         if key not in self._blends:
-            picked = list(key)
-            seeds = self._of_seeds[picked].sum(axis=0)
+            picked = [self._normal_scores(at) for at in key]
+            seeds = np.array([of_seeds for of_seeds, _ in picked]).sum(axis=0)
             result = np.empty(len(seeds))
-            for number, others in enumerate(self._of_others):
+            for number in range(len(self._of_others)):
                 held = self.fold == number
-                result[held] = share_above(others[picked].sum(axis=0), seeds[held])
+                others = np.array([of_others[number] for _, of_others in picked]).sum(axis=0)
+                result[held] = share_above(others, seeds[held])
             self._blends[key] = result
         return self._blends[key]
+
+    def _normal_scores(self, at: int) -> tuple[Doubles, list[Floats]]:
+        """Normal scores of the seeds and, per fold, of the others; worked out for scorers that are blended alone."""
+        if at not in self._normal:
+            of_seeds, of_others = np.empty(len(self.fold)), []
+            for number, scores in enumerate(self._of_others):
+                scale, held = NormalScale.of(scores[at]), self.fold == number
+                of_seeds[held] = scale(self._of_seeds[at, held])
+                of_others.append(scale(scores[at]).astype(np.float32))
+            self._normal[at] = of_seeds, of_others
+        return self._normal[at]
 
 
 @one_thread()
@@ -101,7 +114,7 @@ def compete(inputs: Inputs, pool: Pool, config: AudienceConfig, seed: int) -> Co
     views: dict[View, tuple[Others, Floats]] = {}
     for number, split in enumerate(splits):
         held = fold == number
-        normal = np.empty((len(field), len(split[1])), dtype=np.float32)
+        of_fold = np.empty((len(field), len(split[1])), dtype=np.float32)
         if number and split is not splits[number - 1]:
             views.clear()
         for at, (name, (scorer, view)) in enumerate(field.items()):
@@ -109,12 +122,15 @@ def compete(inputs: Inputs, pool: Pool, config: AudienceConfig, seed: int) -> Co
                 views[view] = Others(inputs.take(split[0], view)), inputs.take(split[1], view)
             seeds, (fitted, ranked) = seeds_of[view], views[view]
             score = scorer.fit(seeds[~held], fitted, fit_rng(seed, name))
-            others, mine = score(ranked), score(seeds[held])
-            outranked[at, held] = share_above(others, mine)
-            scale = NormalScale.of(others)
-            normal[at], of_seeds[at, held] = scale(others), scale(mine)
-        of_others.append(normal)
+            of_fold[at], of_seeds[at, held] = in_blocks(score, ranked), score(seeds[held])
+            outranked[at, held] = share_above(of_fold[at], of_seeds[at, held])
+        of_others.append(of_fold)
     return Contest(tuple(field), outranked, fold, of_seeds, of_others)
+
+
+def in_blocks(score: Scoring, rows: Floats) -> Floats:
+    """Scores of `rows`, some at a time: what scorers need beside them then stays small, and in the cache."""
+    return np.concatenate([score(rows[start : start + BLOCK]) for start in range(0, len(rows), BLOCK)])
 
 
 def split_others(pool: Pool, config: AudienceConfig, folds: int) -> list[tuple[Rows, Rows]]:
@@ -123,11 +139,15 @@ def split_others(pool: Pool, config: AudienceConfig, folds: int) -> list[tuple[R
     Ranked ones may be in the audience, since they are who a hidden positive competes with. Where there are
     plenty, one draw serves all folds; where there are not, the others are cross-fitted like the seeds.
     """
-    others = pool.drawn
-    if len(others) >= config.fit_rows + 2 * config.evaluation_rows:
-        fitted, rest = others[: config.fit_rows], others[config.fit_rows :]
+    enough = config.fit_rows + 2 * config.evaluation_rows
+    if len(pool.others) >= enough:
+        drawn = pool.first_drawn(enough)
+        if np.count_nonzero(pool.eligible[drawn[config.fit_rows :]]) < config.evaluation_rows:
+            drawn = pool.drawn
+        fitted, rest = drawn[: config.fit_rows], drawn[config.fit_rows :]
         ranked = _eligible(rest, pool)[: config.evaluation_rows]
         return [(np.sort(fitted), np.sort(ranked))] * folds
+    others = pool.drawn
     if len(others) < SCARCE * folds:  # next to everybody is a seed: too few to be split
         return [(np.sort(others), np.sort(_eligible(others, pool)))] * folds
     part = np.arange(len(others)) * folds // len(others)

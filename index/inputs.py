@@ -15,7 +15,8 @@ Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 View = Literal["embedding", "both"]
 
-CHUNK = 1 << 16
+BLOCK = 1 << 12
+"""Customers looked at together: few enough that what is worked out of them stays in the cache, and takes no memory."""
 CLIP = 4.0
 
 
@@ -53,14 +54,23 @@ class Inputs:
     def take(self, rows: Rows | slice, view: View, columns: Rows | None = None) -> Floats:
         """float32 [r, p] of some customers; of some `columns`, ascending, alone where these are given."""
         if view == "embedding":
-            return self.vectors[rows] if columns is None else self.vectors[rows][:, columns]
+            return self.vectors[rows] if columns is None else np.take(self.vectors[rows], columns, axis=1)
         mean, scale = (self.mean, self.scale) if columns is None else (self.mean[columns], self.scale[columns])
-        return np.asarray(np.clip((self._both(rows, columns) - mean) / scale, -CLIP, CLIP), dtype=np.float32)
+        first, last = (rows.start, rows.stop) if isinstance(rows, slice) else (0, len(rows))
+        taken = np.empty((last - first, len(mean)), dtype=np.float32)
+        for start in range(first, last, BLOCK):
+            part = slice(start, min(start + BLOCK, last))
+            block = taken[start - first : part.stop - first]
+            block[:] = self._both(part if isinstance(rows, slice) else rows[part], columns)
+            block -= mean
+            block /= scale
+            np.clip(block, -CLIP, CLIP, out=block)
+        return taken
 
     def pieces(self, view: View, columns: Rows | None = None) -> Iterator[tuple[slice, Floats]]:
         """Everybody, in pieces of bounded size; see `take`."""
-        for start in range(0, self.n, CHUNK):
-            part = slice(start, min(start + CHUNK, self.n))
+        for start in range(0, self.n, BLOCK):
+            part = slice(start, min(start + BLOCK, self.n))
             yield part, self.take(part, view, columns)
 
     def _both(self, rows: Rows | slice, columns: Rows | None = None) -> Floats:
@@ -69,18 +79,18 @@ class Inputs:
         if columns is not None:
             width = self.vectors.shape[1]
             of_behaviour = columns[columns >= width] - width
-            vectors, behaviour = vectors[:, columns[columns < width]], behaviour[:, of_behaviour]
-            heavy = heavy[of_behaviour]
+            vectors = np.take(vectors, columns[columns < width], axis=1)
+            behaviour, heavy = np.take(behaviour, of_behaviour, axis=1), heavy[of_behaviour]
         return np.concatenate([vectors, _logged(np.array(behaviour, dtype=np.float32), heavy)], axis=1)
 
 
 def logged(behaviour: Behaviour, rows: Rows, columns: Rows) -> Floats:
     """float32 [r, c]: some behaviours of some customers, logs of all but shares."""
     heavy = np.array([behaviour.features[column].kind != "share" for column in columns])
-    return _logged(np.array(behaviour.matrix[rows][:, columns], dtype=np.float32), heavy)
+    return _logged(np.array(np.take(behaviour.matrix[rows], columns, axis=1), dtype=np.float32), heavy)
 
 
 def _logged(values: Floats, heavy: npt.NDArray[np.bool_]) -> Floats:
-    tails = values[:, heavy]
+    tails = np.take(values, np.flatnonzero(heavy), axis=1)
     values[:, heavy] = np.sign(tails) * np.log1p(np.abs(tails))
     return values

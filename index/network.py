@@ -46,12 +46,13 @@ class Network:
         decays = np.array([1, 0, 1, 0], np.float32) * np.float32(self.decay / len(seeds) / hidden)
         means, squares = ([np.zeros_like(each) for each in parameters] for _ in range(2))
         is_seed = np.r_[np.ones((b, 1), np.float32), np.zeros((b, 1), np.float32)]
+        x, chance = np.empty((2 * b, p), np.float32), np.empty((2 * b, p), np.float32)
         for step in range(1, self.steps + 1):
-            x = np.concatenate(
-                [seeds[rng.integers(0, len(seeds), b)], others.rows[rng.integers(0, len(others.rows), b)]]
-            )
-            x = (x - others.mean) * (scale / np.float32(self.kept))
-            x *= rng.random(x.shape, dtype=np.float32) < self.kept
+            x[:b] = seeds[rng.integers(0, len(seeds), b)]
+            x[b:] = others.rows[rng.integers(0, len(others.rows), b)]
+            x -= others.mean
+            x *= scale / np.float32(self.kept)
+            x *= rng.random(dtype=np.float32, out=chance) < self.kept
             active = np.tanh(x @ into + bias)  # [2b, units]
             apart = active.reshape(-1, self.members, hidden)
             slope = (expit(_outcome(apart, out) + constant) - is_seed) * np.float32(0.5 / b)  # [2b, members]

@@ -174,19 +174,25 @@ class _Kernel:
     sigma: float
 
     def __call__(self, rows: Floats) -> Floats:
-        return np.asarray(np.exp(distances(rows, self.centres) * np.float32(-0.5 / self.sigma**2)))
+        apart = distances(rows, self.centres)
+        apart *= np.float32(-0.5 / self.sigma**2)
+        return np.asarray(np.exp(apart, out=apart))
 
 
 def distances(rows: Floats, centres: Floats) -> Floats:
     """Squared Euclidean distances [r, c]."""
-    squares = np.einsum("rp,rp->r", rows, rows)[:, None] + np.einsum("cp,cp->c", centres, centres)
-    return np.asarray(np.maximum(squares - 2.0 * (rows @ centres.T), 0.0), dtype=np.float32)
+    apart = np.einsum("rp,rp->r", rows, rows)[:, None] + np.einsum("cp,cp->c", centres, centres)
+    shared = rows @ centres.T
+    shared *= 2.0
+    apart -= shared
+    return np.asarray(np.maximum(apart, 0.0, out=apart))
 
 
 def log_sum_exp(values: Floats) -> Floats:
     """Row-wise log(sum(exp(values))), [r, k] -> [r]."""
-    top = values.max(axis=1, keepdims=True)
-    return np.asarray(np.log(np.exp(values - top).sum(axis=1)) + top[:, 0], dtype=np.float32)
+    # the largest of a few columns is found several times as fast where each of them lies together
+    top = np.ascontiguousarray(values.T).max(axis=0)
+    return np.asarray(np.log(np.exp(values - top[:, None]).sum(axis=1)) + top, dtype=np.float32)
 
 
 def kmeans(

@@ -25,7 +25,8 @@ class Screened:
         """Screen, then fit."""
         columns = apart(seeds, others, self.inputs)
         some = np.sort(rng.permutation(len(others.rows))[: max(self.against, len(seeds))])
-        score = self.scorer.fit(seeds[:, columns], Others(others.rows[np.ix_(some, columns)]), rng)
+        fewer = Others(np.take(others.rows[some], columns, axis=1))
+        score = self.scorer.fit(np.take(seeds, columns, axis=1), fewer, rng)
         return Narrow(columns, score)
 
 
@@ -38,7 +39,7 @@ class Narrow:
     score: Scoring
 
     def __call__(self, rows: Floats) -> Floats:
-        return self.score(rows[:, self.columns])
+        return self.score(np.take(rows, self.columns, axis=1))
 
     def within(self, kept: Rows) -> "Narrow":
         """The same scoring of rows that hold the columns `kept`, ascending, alone."""

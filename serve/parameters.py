@@ -1,5 +1,8 @@
 """Query parameters that a route does not know are refused: a misspelt one would be answered as if it were not there."""
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
@@ -10,6 +13,19 @@ SHOWN = 60
 """Letters of a name that are repeated."""
 
 
+class Known(NamedTuple):
+    """What a route takes."""
+
+    declared: frozenset[str]
+    """Names of its query parameters."""
+    options: frozenset[str]
+    """Names of those that stand in for a body which is a list (see `serve.routes.examples`)."""
+
+
+_known: dict[tuple[str, Callable[..., Any]], Known] = {}
+"""By path and function: routes never change, and walking through one takes longer than looking its request up."""
+
+
 async def check_parameters(request: Request) -> None:
     """Raise FaultsError with all query parameters that the request's route does not take.
 
@@ -18,18 +34,27 @@ async def check_parameters(request: Request) -> None:
     route = request.scope.get("route")
     if not request.query_params or not isinstance(route, APIRoute):
         return
-    accepted, options = _declared(route.dependant), _options(route)
+    accepted, options = known(route)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "text/csv":
         accepted |= options
+    unknown = [name for name in dict.fromkeys(request.query_params.keys()) if name not in accepted]
+    if not unknown:
+        return
     told = f"accepted: {', '.join(sorted(accepted))}" if accepted else "this route takes none"
-    faults = []
-    for name in dict.fromkeys(request.query_params.keys()):
-        if name not in accepted:
-            why = "belongs into the body, unless that is text/csv" if name in options else "unknown parameter"
-            faults.append(f"query.{name[:SHOWN]}: {why}; {told}")
-    if faults:
-        raise FaultsError(faults)
+    body = "belongs into the body, unless that is text/csv"
+    raise FaultsError(
+        [f"query.{name[:SHOWN]}: {body if name in options else 'unknown parameter'}; {told}" for name in unknown]
+    )
+
+
+def known(route: APIRoute) -> Known:
+    """What a route takes, found out once."""
+    place = route.path, route.endpoint
+    found = _known.get(place)
+    if found is None:
+        found = _known[place] = Known(frozenset(_declared(route.dependant)), _options(route))
+    return found
 
 
 def _declared(dependant: Dependant) -> set[str]:
@@ -38,7 +63,6 @@ def _declared(dependant: Dependant) -> set[str]:
     return names.union(*map(_declared, dependant.dependencies))
 
 
-def _options(route: APIRoute) -> set[str]:
-    """Names of those that stand in for a body which is a list (see `serve.routes.examples`)."""
+def _options(route: APIRoute) -> frozenset[str]:
     listed = (route.openapi_extra or {}).get("parameters", ())
-    return {parameter["name"] for parameter in listed if parameter["in"] == "query"}
+    return frozenset(parameter["name"] for parameter in listed if parameter["in"] == "query")

@@ -31,6 +31,8 @@ PATTERNS = (
     (re.compile(r"://[^/\s:@]+:[^/\s@]+@"), f"://{MASK}@"),
 )
 """What ids and secrets look like inside a text: keys, Authorization values, paths of the API, `customer 123`, URLs."""
+SUSPECT = re.compile(r"(?i)kf_|bearer|basic|customer|secret|authorization|api_key|://")
+"""Every text that one of the patterns changes has one of these; next to no text of a request's line has."""
 SAFE_ERRORS = (ArtifactError, ConflictError, RecipeError, StorageError)
 """Errors whose text names files and settings only."""
 
@@ -46,9 +48,7 @@ def _masked(key: str, value: Any) -> Any:
     if is_private(key, value):
         return MASK
     if isinstance(value, str):
-        for pattern, instead in PATTERNS:
-            value = pattern.sub(instead, value)
-        return value
+        return _masked_text(value) if SUSPECT.search(value) else value
     if isinstance(value, Mapping):
         return {name: _masked(str(name), inner) for name, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -56,6 +56,12 @@ def _masked(key: str, value: Any) -> Any:
     if isinstance(value, BaseException):
         return _error(value)["error"]
     return value if isinstance(value, int | float | None) else _masked("", str(value))
+
+
+def _masked_text(text: str) -> str:
+    for pattern, instead in PATTERNS:
+        text = pattern.sub(instead, text)
+    return text
 
 
 def bare_exceptions(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from http_service import Service, problem, publish
 
+from serve import parameters
+
 SEEDS = "customer_id\n" + "\n".join(str(3 * i) for i in range(60))
 CSV = {"Content-Type": "text/csv"}
 
@@ -68,3 +70,13 @@ def test_every_parameter_that_a_route_declares_is_accepted(service: Service) -> 
                     assert "unknown parameter" not in answer.text, (method, path, parameter["name"])
                     tried += 1
     assert tried > 20
+
+
+def test_a_route_is_walked_through_once(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it takes is the same for every request, whatever the one before was sent as."""
+    url = "/v1/customers/17/similar"
+    assert service.client.get(url, params={"k": 5}).status_code == 200
+    monkeypatch.setattr(parameters, "_declared", lambda dependant: pytest.fail("walked through again"))
+    assert service.client.get(url, params={"k": 5}).status_code == 200
+    problem(service.client.get(url, params={"K": 5}), 422, "query.K: unknown parameter; accepted: k, not_segments")
+    problem(service.client.get(url, params={"size": 5}, headers=CSV), 422, "query.size: unknown parameter")

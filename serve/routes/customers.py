@@ -1,12 +1,12 @@
 """Routes about one customer."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BeforeValidator
+from pydantic_core import to_json
 
 from serve.auth import Right, require
 from serve.lineage import stays
@@ -102,8 +102,7 @@ def _similar(
         {"customer_id": snapshot.customer(other), "similarity": value, "segment": snapshot.label(other)}
         for other, value in zip(rows, similarity, strict=True)
     ]
-    answer = {"customer_id": snapshot.customer(row), "snapshot": snapshot.name, "similar": found}
-    return json.dumps(answer, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return to_json({"customer_id": snapshot.customer(row), "snapshot": snapshot.name, "similar": found})
 
 
 @router.get("/{customer}/segments")
