@@ -188,7 +188,7 @@ def test_two_refreshes_at_once_never_overwrite_an_edition(service: Service) -> N
         first, _ = refresh("spring", snapshot, workspace, catalogue, "test", made)
         stored = load_audience(workspace, first.audience)
         with pytest.raises(ConflictError, match="another process"):
-            serve.editions._write(saved, None, stored, snapshot, 0, None, workspace)
+            serve.editions._write(saved, None, stored, snapshot, 0, None, workspace, catalogue)
         assert load_saved(workspace, "spring").editions[0].audience == first.audience
 
 
