@@ -19,7 +19,9 @@ from index.config import IndexConfig
 from index.search import SearchIndex, fitting
 from store.artifact import create, verify
 
-KIND, VERSION, FILE = "index", 1, "index.faiss"
+KIND, VERSION, FILE = "index", 2, "index.faiss"
+SPARE_OF_8_BITS = 1.5
+"""Candidates per neighbour with the 8-bit codes of format 1."""
 
 
 def write_index(
@@ -66,4 +68,6 @@ def load_index(folder: Path, embeddings: Embeddings, *, deep: bool = True) -> Se
             f"{folder / FILE}: holds {inverted.ntotal} vectors {inverted.d} wide, the embeddings "
             f"{embeddings.n_customers} and {embeddings.width}; rebuild the index"
         )
-    return SearchIndex(embeddings, manifest, inverted, figures["nprobe"], **common)
+    # format 1 had 8-bit codes and did not tell
+    spare = figures.get("spare", SPARE_OF_8_BITS)
+    return SearchIndex(embeddings, manifest, inverted, figures["nprobe"], spare, **common)

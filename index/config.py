@@ -23,7 +23,7 @@ class IndexConfig(Config):
     """How similar customers are searched."""
 
     exact_up_to: int = Field(default=200_000, ge=0)
-    """Customers up to which every search is exact; beyond, an inverted file with 8-bit codes answers."""
+    """Customers up to which every search is exact; beyond, an inverted file with 4-bit codes answers."""
     recall: float = Field(default=0.98, gt=0.0, le=1.0)
     """Recall@`neighbours` against exact search that the inverted file is tuned to at build time."""
     neighbours: int = Field(default=100, ge=1)

@@ -7,7 +7,7 @@ from configs.progress import SILENT, Progress
 from embed.artifact import Embeddings
 from embed.customers import changes
 from index.artifact import KIND, VERSION, load_index, write_index
-from index.build import build_inverted, tune
+from index.build import build_inverted, searched_exactly, tune
 from index.config import IndexConfig
 from index.search import SearchIndex
 from index.update import LEAST_KEPT, built, limit, update_inverted, usable
@@ -26,15 +26,15 @@ def run(
 
     With a `previous` index over earlier embeddings, its inverted file is updated instead of built, as long as it
     reaches the wanted recall at no more than `update_until` times the cost of the last build. Memory stays within the
-    8-bit codes (n x d bytes), twice where they are updated, beside the mapped vectors. Raises StorageError on a full
-    disk.
+    codes (n x d / 4 bytes; n x d / 2 below 128 wide), twice where they are updated, beside the mapped vectors. Raises
+    StorageError on a full disk.
     """
     previous = usable(previous, embeddings, config)
     lineage = None if previous is None else previous.manifest.key
     key = key_of(KIND, VERSION, config.model_dump(mode="json"), embeddings.key, *filter(None, [lineage]))
     if stands(folder, KIND, VERSION, key):
         return load_index(folder, embeddings, deep=False)
-    if embeddings.n_customers <= config.exact_up_to:
+    if searched_exactly(embeddings.n_customers, config):
         return write_index(folder, key, config, embeddings, None, {"method": "exact", "recall": 1.0})
     use_faiss()  # before anything else that has threads
     inverted, figures = None, dict[str, Any]()

@@ -1,8 +1,8 @@
-"""The k customers most like this one: exact up to some 200,000 customers, an inverted file with 8-bit codes beyond.
+"""The k customers most like this one: exact up to some 200,000 customers, an inverted file with 4-bit codes beyond.
 
 Similarity is the inner product of unit vectors, their cosine. FAISS finds candidates; the answer's similarities are
 taken from the vectors themselves, so that a customer's answer depends neither on who else is asked for in the same
-call nor on the 8-bit codes, and equal similarities are ordered by row.
+call nor on the codes, and equal similarities are ordered by row.
 
 FAISS keeps a pool of OpenMP threads that does not survive a fork: a forked child hangs in its first search. Never
 fork after searching (multiprocessing's "spawn" and subprocesses are fine); a search in a forked child raises, with an
@@ -11,6 +11,7 @@ index that it loaded itself too.
 Sources: Johnson, Douze, Jégou, "Billion-scale similarity search with GPUs", 2017; the FAISS library.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -32,8 +33,6 @@ Mask = npt.NDArray[np.bool_]
 
 CLOSE = 8
 """Candidates fetched beyond k in an exact scan: float32 sums may swap neighbours that are equal in the last digit."""
-SPARE = 1.5
-"""Candidates fetched from the inverted file, as a multiple of k; the exact vectors choose among them."""
 BLAS_FROM = 20
 """Queries from which an exact scan multiplies matrices; FAISS 1.15 waits for 128,000, and takes six times as long."""
 RERANKED_AT_ONCE = 1 << 22
@@ -50,6 +49,8 @@ class SearchIndex:
     """The FAISS inverted file; None where every search is exact."""
     nprobe: int = 0
     """Cells visited per query, tuned at build time for `neighbours`."""
+    spare: float = 1.0
+    """Candidates fetched from the inverted file per neighbour; the exact vectors choose among them."""
     neighbours: int = 100
     exact_up_to: int = 200_000
 
@@ -117,7 +118,7 @@ class SearchIndex:
         assert self.inverted is not None
         selector, _bits = selector_of(allowed)
         parameters = probing(nprobe, selector)
-        candidates = min(int(k * SPARE) + 1, self.embeddings.n_customers)
+        candidates = min(candidates_for(k, self.spare, self.neighbours), self.embeddings.n_customers)
         _, found = self.inverted.search(queries, candidates, params=parameters)
         # cells may run out of allowed rows although there are more elsewhere
         short = np.flatnonzero((found >= 0).sum(axis=1) < k)
@@ -125,6 +126,15 @@ class SearchIndex:
             found[short] = -1
             found[short, :k] = scan(self.embeddings.vectors, queries[short], k, allowed)
         return np.asarray(found, dtype=np.int64)
+
+
+def candidates_for(k: int, spare: float, neighbours: int) -> int:
+    """Candidates to fetch for k neighbours: `spare` each at `neighbours` and above, more each for a smaller k.
+
+    The codes blur the ranks among the first few as much as those around the hundredth: on vectors of banks 100
+    neighbours asked for 4 candidates each, 30 for 6, 10 for 10 and 1 for 40 to find 99 of 100.
+    """
+    return math.ceil(spare * math.sqrt(k * max(k, neighbours)))
 
 
 def selector_of(allowed: Mask | None) -> tuple[Any, Any]:
@@ -180,20 +190,30 @@ def rank(vectors: Floats, queries: Floats, found: Rows, k: int, without: Rows | 
     at_once = max(1, RERANKED_AT_ONCE // (found.shape[1] * vectors.shape[1]))
     for start in range(0, len(queries), at_once):
         part = slice(start, start + at_once)
-        candidates = found[part]
+        left_out = None if without is None else without[part]
+        candidates, gathered = _closest(vectors, queries[part], found[part], k + CLOSE + 1, left_out)
         # in float64 the order of summation does not show after rounding to float32
-        gathered = vectors[np.maximum(candidates, 0)].astype(np.float64)
-        exact = np.einsum("qcd,qd->qc", gathered, queries[part].astype(np.float64)).astype(np.float32)
-        dropped = candidates < 0
-        if without is not None:
-            dropped |= candidates == without[part, None]
-        exact[dropped] = -np.inf
+        exact = np.einsum("qcd,qd->qc", gathered.astype(np.float64), queries[part].astype(np.float64)).astype(
+            np.float32
+        )
+        exact[candidates < 0] = -np.inf
         order = np.lexsort((candidates, -exact), axis=1)[:, :kept]
         similarity[part, :kept] = np.take_along_axis(exact, order, axis=1)
-        rows[part, :kept] = np.where(
-            np.isneginf(similarity[part, :kept]), -1, np.take_along_axis(candidates, order, axis=1)
-        )
+        rows[part, :kept] = np.take_along_axis(candidates, order, axis=1)
     return rows, similarity
+
+
+def _closest(vectors: Floats, queries: Floats, found: Rows, count: int, without: Rows | None) -> tuple[Rows, Floats]:
+    """The `count` candidates of each query closest to it in float32, -1 for none; their vectors [q, count, d]."""
+    candidates = found if without is None else np.where(found == without[:, None], -1, found)
+    gathered = vectors[np.maximum(candidates, 0)]
+    if found.shape[1] <= count:
+        return candidates, gathered
+    rough = np.matmul(gathered, queries[:, :, None])[:, :, 0]
+    rough[candidates < 0] = -np.inf
+    best = np.argpartition(-rough, count - 1, axis=1)[:, :count]
+    each = np.arange(len(queries))[:, None]
+    return candidates[each, best], gathered[each, best]
 
 
 def fitting(manifest: Manifest, embeddings: Embeddings, folder: Path) -> None:

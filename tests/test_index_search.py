@@ -115,7 +115,7 @@ def test_an_answer_does_not_depend_on_who_else_is_asked_for(large: SearchIndex, 
 def test_the_inverted_file_reaches_its_recall_on_queries_it_was_not_tuned_on(large: SearchIndex) -> None:
     figures = large.manifest.figures
     assert not large.exact
-    assert figures["method"] == "IVF40,SQ8"
+    assert figures["method"] == "IVF40,PQ32x4fs"
     assert figures["nprobe"] < 40, "visiting every cell would be no index"
     assert figures["recall"] >= 0.98
     rows = np.arange(5000, 5400)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from embed.artifact import Embeddings
 from index.artifact import load_index
 from index.config import IndexConfig
+from index.lists import Lists
 from index.run import run
 from index.search import SearchIndex
 
@@ -71,13 +72,8 @@ class Population:
 
 def entries(inverted: Any) -> list[tuple[list[int], bytes]]:
     """Ids and codes of every cell."""
-    lists, found = inverted.invlists, []
-    for cell in range(inverted.nlist):
-        size = lists.list_size(cell)
-        ids = faiss.rev_swig_ptr(lists.get_ids(cell), size).tolist() if size else []
-        codes = faiss.rev_swig_ptr(lists.get_codes(cell), size * lists.code_size).tobytes() if size else b""
-        found.append((ids, codes))
-    return found
+    lists = Lists(inverted)
+    return [(lists.ids(cell).tolist(), lists.codes(cell).tobytes()) for cell in range(inverted.nlist)]
 
 
 def recall(index: SearchIndex, k: int = 50) -> float:
