@@ -56,6 +56,8 @@ def serve(
             log.warning("reachable from other machines without TLS: put a TLS proxy in front", address=address)
         settings = uvicorn.Config(
             app,
+            loop="uvloop",
+            http="httptools",
             log_config=None,
             access_log=False,
             server_header=False,
