@@ -15,6 +15,7 @@ from configs.errors import ConflictError, InputError
 from serve.app import create_app
 from serve.config import ServeConfig
 from serve.follower import READ_ONLY, Follower
+from serve.protocol import LimitedHead
 from store.catalogue import Catalogue
 from store.log import configure
 from store.remote import RemoteWorkspace
@@ -57,7 +58,7 @@ def serve(
         settings = uvicorn.Config(
             app,
             loop="uvloop",
-            http="httptools",
+            http=LimitedHead,
             log_config=None,
             access_log=False,
             server_header=False,

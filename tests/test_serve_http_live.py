@@ -237,3 +237,26 @@ def _interrupted(url: str, key: str, process: subprocess.Popen[str]) -> bytes:
         while piece := connection.recv(65536):
             answer += piece
     return answer
+
+
+def test_a_request_whose_head_does_not_end_is_refused(tmp_path: Path) -> None:
+    publish(tmp_path)
+    with running(tmp_path) as (url, process):
+        port = int(url.rsplit(":", 1)[1])
+        for head in (b"X: ", b"X: 1\r\n"):
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+                client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n")
+                sent = 0
+                while sent < 4 << 20:  # refused long before, and then the connection is gone
+                    try:
+                        sent += client.send(head * (4096 // len(head)))
+                    except OSError:
+                        break
+                    time.sleep(0.001)
+                assert sent < 1 << 20
+        with httpx.Client(base_url=url) as client:
+            long = {f"x{number}": "v" * 1000 for number in range(50)}
+            assert [client.get("/livez", headers=long).status_code for _ in range(3)] == [200] * 3, "kept alive"
+            body = b"i\n" * (1 << 20)
+            assert client.post("/v1/audiences", content=body, headers={"content-type": "text/csv"}).status_code == 401
+        assert process.poll() is None
