@@ -58,12 +58,13 @@ def _parts(width: int) -> list[slice]:
 
 def _range(values: Floats) -> tuple[Doubles, Doubles, Doubles, Doubles]:
     """The range that values [r, f] are pulled in to, and mean and deviation of those in it, each [f]."""
-    low, high = np.quantile(np.ascontiguousarray(values.T), [0.01, 0.99], axis=1)
+    columns = np.ascontiguousarray(values.T)  # sums along what lies together take half the time
+    low, high = np.quantile(columns, [0.01, 0.99], axis=1)
     # a behaviour of fewer than one customer in a hundred would be pulled in to nothing
     rare = high <= low
-    low, high = np.where(rare, values.min(axis=0), low), np.where(rare, values.max(axis=0), high)
-    pulled_in = np.clip(values, low, high)
-    return low, high, pulled_in.mean(axis=0, dtype=np.float64), pulled_in.std(axis=0, dtype=np.float64)
+    low, high = np.where(rare, columns.min(axis=1), low), np.where(rare, columns.max(axis=1), high)
+    pulled_in = np.clip(columns, low[:, None], high[:, None])
+    return low, high, pulled_in.mean(axis=1, dtype=np.float64), pulled_in.std(axis=1, dtype=np.float64)
 
 
 def drivers(

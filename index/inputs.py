@@ -92,5 +92,7 @@ def logged(behaviour: Behaviour, rows: Rows, columns: Rows) -> Floats:
 
 def _logged(values: Floats, heavy: npt.NDArray[np.bool_]) -> Floats:
     tails = np.take(values, np.flatnonzero(heavy), axis=1)
-    values[:, heavy] = np.sign(tails) * np.log1p(np.abs(tails))
+    size = np.abs(tails)
+    np.log1p(size, out=size)
+    values[:, heavy] = np.copysign(size, tails, out=size)
     return values
