@@ -37,6 +37,10 @@ PLAIN = {
 Model = TypeVar("Model", bound=BaseModel)
 
 
+SECRET = ("url",)
+"""Settings whose value is not repeated."""
+
+
 class _UniqueKeys(yaml.SafeLoader):
     """A safe loader that refuses a key given twice, which YAML would silently let the last one win."""
 
@@ -90,10 +94,19 @@ def read_document(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise RecipeError(path, ["not valid YAML: nested too deeply"]) from None
     except (yaml.YAMLError, ValueError) as error:  # a date such as 2017-13-45 is a ValueError
-        raise RecipeError(path, [f"not valid YAML: {' '.join(str(error).split())}"]) from None
+        raise RecipeError(path, [f"not valid YAML: {_told(error)}"]) from None
     if not isinstance(document, dict):
         raise RecipeError(path, ["a recipe is a mapping of keys to values, with at least a list of `sources`"])
     return document
+
+
+def _told(error: yaml.YAMLError | ValueError) -> str:
+    """What is wrong and where, without the lines around it: they may hold a password."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return " ".join(str(error).split())
+    words = ", ".join(filter(None, (error.context, error.problem)))
+    mark = error.problem_mark or error.context_mark
+    return words if mark is None else f"{words}, line {mark.line + 1}, column {mark.column + 1}"
 
 
 def faults(error: ValidationError, model: type[BaseModel]) -> list[str]:
@@ -114,7 +127,9 @@ def faults(error: ValidationError, model: type[BaseModel]) -> list[str]:
         else:
             told = PLAIN.get(item["type"], item["msg"]).removeprefix("Value error, ")
             message = told.format(**item.get("ctx", {})) if item["type"] in PLAIN else told
-            given = "" if isinstance(item["input"], dict | list) else f", got {_shortened(item['input'])}"
+            # an address may hold a password, or be a secret itself
+            told_all = isinstance(item["input"], dict | list) or str(item["loc"][-1]) in SECRET
+            given = "" if told_all else f", got {_shortened(item['input'])}"
             lines.append(f"{where}: {message}{given}")
     return lines
 

@@ -283,13 +283,17 @@ def _without_quarantined(folder: Path, who: Named) -> tuple[pl.DataFrame, int]:
 
 def _is_of(event: str | None, value: str | None, column: str | None, who: Named) -> bool:
     if event is None:  # a line that could not be taken apart
-        text = value or ""
-        for sign in '";\t|':
-            text = text.replace(sign, ",")
-        return any(who.are(cell) for cell in text.split(",")) or who.blanked(text) != text
+        return _names(value or "", who)
     cells = json.loads(event)
     named = [cells.get(column)] if column is not None else list(cells.values())
     return any(who.are(cell) for cell in named) or who.blanked(event) != event
+
+
+def _names(text: str, who: Named) -> bool:
+    """Whether a line of an event file, or a part of one, names an erased customer."""
+    for sign in "\"';\t|":
+        text = text.replace(sign, ",")
+    return any(who.are(cell) for cell in text.split(",")) or who.blanked(text) != text
 
 
 def _blanked_report(path: Path, who: Named) -> dict[str, Any] | None:
@@ -298,8 +302,7 @@ def _blanked_report(path: Path, who: Named) -> dict[str, Any] | None:
     body: dict[str, Any] = json.loads(text)
     for source in body["sources"]:
         for reason in source["reasons"]:
-            shown = reason["example"].rpartition(": ")[2].strip("'")
-            if who.are(shown) or who.blanked(reason["example"]) != reason["example"]:
+            if _names(reason["example"].partition(": ")[2], who) or who.blanked(reason["example"]) != reason["example"]:
                 reason["example"] = "(erased)"
     body["notes"] = [who.blanked(note) for note in body["notes"]]
     return None if body == json.loads(text) else body

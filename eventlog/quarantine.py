@@ -46,7 +46,8 @@ class Quarantine:
             .select("source", "reason", "file", "row", "column", "value")
             .iter_rows()
         ):
-            where = f"{file}, row {row}" + (f", column {column!r}: {value!r}" if column else f": {value[:80]!r}")
+            # a line that cannot be taken apart may name its customer: the quarantine alone has it
+            where = f"{file}, row {row}" + (f", column {column!r}: {value!r}" if column else "")
             self.examples.setdefault((source, reason), where)
 
 

@@ -1,5 +1,6 @@
 """A query's answer, fetched in batches to Parquet files, so that it is read like any other source."""
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -46,9 +47,13 @@ def fetch(source: Source, folder: Path, progress: Progress, since: int | None = 
         finally:
             engine.dispose()
     except (sa.exc.SQLAlchemyError, ImportError) as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        # what is quoted may be a value of the data, such as a customer's id
+        reason = QUOTED.sub("'…'", str(getattr(error, "orig", None) or error).splitlines()[0])
         raise DataError(f"source {source.name!r}: the query cannot be run: {reason}") from None
     return files
+
+
+QUOTED = re.compile(r"""(['"])[^'"]*[0-9][^'"]*\1""")
 
 
 def _statement(query: str, since: int | None) -> tuple[sa.TextClause, dict[str, str]]:

@@ -29,12 +29,12 @@ def fetch_files(
     it is fetched.
     """
     assert source.path is not None
+    where = _bare(source.path)
     try:
         files, names = _found(source.path)
         if not names and not read:
             raise DataError(
-                f"source {source.name!r}: {source.path}: there is no such file (accepted: a Parquet or CSV file, or a "
-                "glob)"
+                f"source {source.name!r}: {where}: there is no such file (accepted: a Parquet or CSV file, or a glob)"
             )
         before = {label: files.info(names[label]) for label in sorted(names)}
         before = {label: about for label, about in before.items() if (read or {}).get(label) != int(about["size"])}
@@ -47,7 +47,7 @@ def fetch_files(
                 now = files.info(names[label])
                 if path.stat().st_size != int(about["size"]) or _print(now) != _print(about):
                     raise DataError(
-                        f"source {source.name!r}: {source.path}: {label} changed while it was fetched; start again "
+                        f"source {source.name!r}: {where}: {label} changed while it was fetched; start again "
                         "once nobody writes to it"
                     )
                 found.append(describe(path, label))
@@ -56,15 +56,20 @@ def fetch_files(
         raise
     except ImportError as error:
         raise DataError(
-            f"source {source.name!r}: {source.path}: this kind of URL needs another package ({_words(error)}); for s3 "
+            f"source {source.name!r}: {where}: this kind of URL needs another package ({_bare(_words(error))}); for s3 "
             "`pip install 'kinfolk[s3]'`"
         ) from None
     except Exception as error:  # each file system has a tree of its own
         raise DataError(
-            f"source {source.name!r}: {source.path}: cannot be fetched ({_words(error)}); check the address and the "
+            f"source {source.name!r}: {where}: cannot be fetched ({_bare(_words(error))}); check the address and the "
             "credentials"
         ) from None
     return found
+
+
+def _bare(url: str) -> str:
+    """A URL, or a text with one, without user and password."""
+    return re.sub(r"://[^/\s]*@", "://", url)
 
 
 def _found(url: str) -> tuple[Any, dict[str, str]]:

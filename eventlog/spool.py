@@ -140,9 +140,9 @@ def _kind(found: list[tuple[Table, pl.DataFrame]]) -> type[pl.DataType]:
     odd = [(table, frame) for table, frame in odd if frame.height]
     if "integer" in typed and odd:
         other = next(table.source.name for table, _ in found if table.customer_type == "integer")
-        table, frame = odd[0]
+        table = odd[0][0]
         raise DataError(
-            f"customer ids are whole numbers in source {other!r} and text, such as {frame['value'].min()!r}, in source "
+            f"customer ids are whole numbers in source {other!r} and text in source "
             f"{table.source.name!r}, column {table.source.customer!r}; give them one type in all sources"
         )
     return pl.String if "string" in typed or odd else pl.Int64

@@ -8,6 +8,7 @@ Parquet has no such cells and stays as it is.
 import codecs
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from configs.errors import InputError
 from index.request import CustomerId
 
 COLUMN = "customer_id"
+MOST_COLUMNS = 1_000
 PARQUET = (".parquet", ".pq")
 FORMULA = r"^('*[=+\-@\t\r])"
 """Text that a spreadsheet would run, with any apostrophes already before it."""
@@ -68,8 +70,8 @@ def ids_of_csv(content: bytes, where: str) -> tuple[str, ...]:
     else:  # nothing is quoted, so that a list of millions need not go through Python row by row
         lines = pl.Series(text.split("\n")[1:], dtype=pl.String).str.strip_suffix("\r")
         ids = lines.str.split(delimiter).list.get(at, null_on_oob=True).drop_nulls()
-    ids = ids.str.strip_chars().str.replace(ESCAPED, "$1")
-    return tuple(str(customer) for customer in _some(ids.filter(ids != ""), where))
+    ids = ids.str.replace(ESCAPED, "$1")  # blanks stay: a database may know customers by ids that are filled up
+    return tuple(str(customer) for customer in _some(ids.filter(ids.str.strip_chars() != ""), where))
 
 
 def _rows_of_csv(content: bytes, where: str) -> tuple[list[str], list[list[str]]]:
@@ -109,7 +111,9 @@ def read_attributes(path: Path) -> pl.DataFrame:
 def attributes_of_csv(content: bytes, where: str) -> pl.DataFrame:
     """customer_id and further columns, as text, of a CSV. Raises what `ids_of_csv` raises, and for uneven rows."""
     names, rows = _rows_of_csv(content, where)
-    if double := sorted({name for name in names if names.count(name) > 1}):
+    if len(names) > MOST_COLUMNS:
+        raise InputError(f"{where}: line 1: {len(names):,} columns; accepted are {MOST_COLUMNS:,} at most")
+    if double := sorted(name for name, count in Counter(names).items() if count > 1):
         raise InputError(f"{where}: line 1: column {double[0] or '(without a name)'} is there twice")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(names):

@@ -103,11 +103,14 @@ def resolve(
     seeds, counts = _seeds(request, embeddings, objected)
     if len(seeds) < config.least_seeds:
         left_out = f", {counts.objected} who objected to profiling" if counts.objected else ""
-        raise InputError(
-            f"{len(seeds)} of {counts.given} seeds are known customers ({len(counts.unmatched)} unknown"
-            f"{_some(counts.unmatched)}, {counts.duplicates} duplicates{left_out}): at least {config.least_seeds} "
+        error = InputError(
+            f"{len(seeds)} of {counts.given} seeds are known customers ({len(counts.unmatched)} unknown, "
+            f"{counts.duplicates} duplicates{left_out}): at least {config.least_seeds} "
             "are needed to see what they share"
         )
+        if counts.unmatched:  # for who asked; the text itself goes into reports too
+            error.add_note(f"Unknown are {_some(counts.unmatched)}")
+        raise error
     standing = eligibility(request, embeddings, seeds, context)
     size = request.size if request.share is None else round(request.share * int(standing.allowed.sum()))
     _check_size(request, config, size, standing, 0 if request.include_seeds else len(seeds))
@@ -166,6 +169,4 @@ def _check_size(
 
 
 def _some(unmatched: tuple[str, ...], shown: int = 5) -> str:
-    if not unmatched:
-        return ""
-    return ": " + ", ".join(repr(c) for c in unmatched[:shown]) + (", …" if len(unmatched) > shown else "")
+    return ", ".join(repr(c) for c in unmatched[:shown]) + (", …" if len(unmatched) > shown else "")

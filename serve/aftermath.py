@@ -29,6 +29,7 @@ from serve.night_gates import told as told_gate
 from serve.night_page import write_page
 from serve.night_report import Report
 from serve.night_segments import compared, flows, happened, segments_then
+from serve.objections import objecting
 from serve.recipe import Recipe
 from serve.retention import prune
 from serve.saved import saved_names
@@ -222,7 +223,7 @@ def delivered(around: Setting, folder: Path) -> list[str]:
         return []
     if (folder / EVENTS).exists():
         wanted(folder / EVENTS, folder / DELIVERY)
-    objected = [objection.customer for objection in Objections(around.catalogue).standing()]
+    objected = objecting(Objections(around.catalogue))
     begun = time.monotonic()
     for events in sorted(workspace.nights.glob(f"[!.]*/{EVENTS}")):
         left = config.budget_seconds - (time.monotonic() - begun)

@@ -75,6 +75,8 @@ def make_audience(
         write_table(audience.member_table(), stack.enter_context(output(files.members)), files.members.suffix)
         # kept as the service keeps its own, so that it is found there too
         stored = store_audience(audience, id, asked, opened, workspace, catalogue, ACTOR)
+        told = {"size": int(stored.report["size"]), "everybody": files.scores is not None}
+        catalogue.audit(ACTOR, "audience.export", stored.id, told)
         if save is not None:
             define(save, asked, workspace, catalogue, ACTOR)
             refresh(save, opened, workspace, catalogue, ACTOR, (audience, id))

@@ -55,7 +55,7 @@ class SeedsAnswer(Answer):
     matched: int
     unmatched: int
     unmatched_ids: list[str]
-    """The first 100 that are no customers of the snapshot."""
+    """The first 100 that are no customers of the snapshot; empty for a key that may not read lists of members."""
     objected: int = 0
     """Seeds left out since they objected to marketing profiling."""
 

@@ -222,8 +222,8 @@ def measure(stored: StoredAudience, outcomes: Sequence[CustomerId]) -> Effect:
     # "007" is 7 where ids are numbers, as it is in seed lists
     ids = pl.Series([str(id) for id in outcomes], dtype=pl.String)
     if stored.members()["customer_id"].dtype.is_integer():
-        ids = ids.cast(pl.Int64, strict=False).cast(pl.String).drop_nulls()
-    ids = ids.unique()
+        ids = ids.str.strip_chars().cast(pl.Int64, strict=False).cast(pl.String).drop_nulls()
+    ids = pl.concat([ids, ids.str.strip_chars(" ")]).unique()
     counts = [(len(group), int(group.is_in(ids.implode()).sum())) for group in (listed, held_out)]
     return effect(*counts[0], *counts[1], float(stored.report["confidence"]))
 

@@ -101,9 +101,14 @@ def unknown() -> UnauthorizedError:
     return UnauthorizedError("this key is not known here, or was revoked", REFUSED)
 
 
+def may(key: Key, right: Right) -> bool:
+    """Whether the key's role has the right."""
+    return right in RIGHTS.get(key.role, frozenset())
+
+
 def require(key: Key, right: Right) -> None:
     """Raise ForbiddenError where the key's role lacks the right."""
-    if right not in RIGHTS.get(key.role, frozenset()):
+    if not may(key, right):
         able = " or ".join(sorted(role for role, rights in RIGHTS.items() if right in rights))
         raise ForbiddenError(f"a key with role {key.role} may not do this; it takes role {able}")
 

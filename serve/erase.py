@@ -56,6 +56,7 @@ def _audience(rewrite: Rewrite, folder: Path, who: Named) -> tuple[dict[str, int
     kept = {name: _without(table, who) for name, table in tables.items()}
     lost = {name: len(table) - len(kept[name]) for name, table in tables.items()}
     told = report_without(report, lost, lambda ids: [who.are(id) for id in ids])
+    told["request"] = _conditions(report["request"], who)
     if not sum(lost.values()) and told == report:
         return None
     room = rewrite.room(folder)
@@ -68,7 +69,13 @@ def _audience(rewrite: Rewrite, folder: Path, who: Named) -> tuple[dict[str, int
     sealed = reseal(room, manifest, gone, {**manifest.counts, "members": len(kept[MEMBERS])})
     named = _count(report, who) - _count(told, who)
     removed = {"members": lost[MEMBERS], "held_out": lost.get(HELD_OUT, 0), "named in the report": named}
-    return removed, {"size": told["size"], "result_sha256": sealed.files[MEMBERS]["sha256"]}
+    now = {"size": told["size"], "result_sha256": sealed.files[MEMBERS]["sha256"], "request": told["request"]}
+    return removed, now
+
+
+def _conditions(request: dict[str, Any], who: Named) -> dict[str, Any]:
+    """The options of a request without ids that are values of an attribute in its conditions."""
+    return {**request, "where": list(map(who.blanked, request["where"]))} if request.get("where") else request
 
 
 def _without(table: pl.DataFrame, who: Named) -> pl.DataFrame:
@@ -106,6 +113,8 @@ def _definition(rewrite: Rewrite, folder: Path, who: Named) -> dict[str, int]:
     request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
     lists = {name: [id for id in request[name] if not who.are(id)] for name in LISTS if name in request}
     removed = {name: len(request[name]) - len(kept) for name, kept in lists.items()}
+    conditions = _conditions(request, who)
+    removed["conditions"] = int(conditions != request)
     tables = {}
     for name in TABLES:
         if (path := folder / f"{name}.parquet").exists():
@@ -116,7 +125,7 @@ def _definition(rewrite: Rewrite, folder: Path, who: Named) -> dict[str, int]:
         return {}
     room = rewrite.room(folder)
     room.mkdir()
-    write_json(room / "request.json", {**request, **lists})
+    write_json(room / "request.json", {**conditions, **lists})
     for name, table in tables.items():
         table.write_parquet(room / name)
     link_others(folder, room, {*tables, "request.json", MANIFEST})

@@ -78,15 +78,16 @@ def forget(
     none is given or a population would be left without anybody, ConflictError where another job holds the workspace,
     ArtifactError where an artifact is damaged, StorageError on a full disk; then nothing has changed.
     """
-    texts = tuple(dict.fromkeys(text for customer in customers if (text := str(customer).strip())))
-    if not texts:
+    given = [text for customer in customers if (text := str(customer)).strip()]
+    if not given:
         raise InputError("whom to forget? Give ids of customers, or a file with a column customer_id by --from")
-    who = Named(frozenset(texts))
     with ExitStack() as stack:
         stack.enter_context(workspace.lock())
         catalogue = stack.enter_context(open_catalogue(workspace))
         _finish_before(workspace, catalogue)
         finish_pruning(workspace, catalogue, actor)
+        texts = _as_known(workspace, given)
+        who = Named(frozenset(texts), _whole(workspace))
         receipt = _erased(workspace, catalogue, who, texts, progress, actor, stack)
     with progress.task("Searching every byte", None):
         searched = search(workspace, who)
@@ -113,7 +114,8 @@ def finish_in_store(
         error.add_note(UNFINISHED)
         raise
     with progress.task("Searching the object store", None):
-        found = search_store(remote, Named(frozenset(str(customer).strip() for customer in customers)))
+        ids = [form for customer in customers for form in (str(customer), str(customer).strip())]
+        found = search_store(remote, Named.of(ids, whole=_whole(remote.local)))
     told = {"found": list(found.found), "unread": list(found.unread)}
     receipt["store"] = {"url": remote.url, "others": found.files, "bytes": found.size, **told}
     receipt["untouched"] += [{"what": what, "why": why} for what, why in IN_STORE]
@@ -122,7 +124,7 @@ def finish_in_store(
 
 def allow(workspace: Workspace, customers: Iterable[int | str], actor: str = ACTOR) -> int:
     """Let customers come back who were erased, as new ones; returns how many were in the register. Audited."""
-    texts = tuple(dict.fromkeys(str(customer).strip() for customer in customers))
+    texts = tuple(dict.fromkeys(form for id in customers for form in (str(id), str(id).strip())))
     with workspace.lock(), open_catalogue(workspace) as catalogue:
         _finish_before(workspace, catalogue)
         ids = dict.fromkeys((*texts, *_as_registered(texts, {pl.Int64()})))
@@ -172,8 +174,9 @@ def _erased(
             check(rewrite, workspace)
         receipt = _receipt(id, catalogue, register.hashes(asked.ids), asked, texts, taken, actor)
         receipt["models"] = [path.name for path in _folders(workspace.models)]
-        receipt["removed"] += _objections(catalogue, receipt["hashes"])
-        facts = {"receipt": receipt, "audiences": now, "catalogue": fingerprint(register.salt())}
+        receipt["removed"] += _objections(catalogue, receipt["hashes"], who.whole)
+        told = {"catalogue": fingerprint(register.salt()), "whole": who.whole}
+        facts = {"receipt": receipt, "audiences": now, **told}
     except BaseException:
         rewrite.drop()
         raise
@@ -190,8 +193,23 @@ def _asked(workspace: Workspace, catalogue: Catalogue, who: Named, texts: tuple[
         known |= {str(id) for id in population.filter(pl.Series(who.among(population))).to_list()}
     ids = _as_registered(texts, types)
     hashes = Erasures(catalogue).hashes(ids)
-    register = {id for id, hash in zip(ids, hashes, strict=True) if objections_of(catalogue, [hash])}
+    register = {id for id, hash in zip(ids, hashes, strict=True) if objections_of(catalogue, [hash], whole=who.whole)}
     return _Asked(who, ids, len(known | register))
+
+
+def _as_known(workspace: Workspace, given: Sequence[str]) -> tuple[str, ...]:
+    """Ids as they were given where somebody is known by that, else without blanks around."""
+    padded = [text for text in given if text != text.strip()]
+    known = set[str]()
+    for population in _populations(workspace) if padded else ():
+        if population.dtype == pl.String:
+            known |= set(population.filter(population.is_in(pl.Series(padded).implode())).to_list())
+    return tuple(dict.fromkeys(text if text in known else text.strip() for text in given))
+
+
+def _whole(workspace: Workspace) -> bool:
+    """Whether customers are known by whole numbers alone, or by nothing yet."""
+    return all(population.dtype == pl.Int64 for population in _populations(workspace))
 
 
 def _populations(workspace: Workspace) -> Iterable[pl.Series]:
@@ -232,8 +250,8 @@ def _leftovers(rewrite: Rewrite, workspace: Workspace) -> list[Taken]:
     return [Taken("leftovers of killed runs", {"files and folders": len(places)})] if places else []
 
 
-def _objections(catalogue: Catalogue, hashes: Sequence[str]) -> list[dict[str, Any]]:
-    count = objections_of(catalogue, hashes)
+def _objections(catalogue: Catalogue, hashes: Sequence[str], whole: bool) -> list[dict[str, Any]]:
+    count = objections_of(catalogue, hashes, whole=whole)
     return [{"artifact": "register of objections", "objections": count}] if count else []
 
 

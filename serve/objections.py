@@ -10,20 +10,57 @@ import numpy.typing as npt
 import polars as pl
 
 from serve.snapshot import Snapshot
+from store.erasures import Named, whole_number
 from store.objections import Objections
+from store.records import Objection
 
 Mask = npt.NDArray[np.bool_]
 
 
 def as_noted(customers: Sequence[int | str], snapshot: Snapshot | None) -> list[str]:
     """Ids as the register keeps them: those that the snapshot knows as it writes them ("007" is 7 where ids are
-    numbers), others as they are, without space around.
+    numbers, also of a customer who is yet to come), others as they are, without space around.
     """
-    ids = [str(customer).strip() for customer in customers]
+    given = list(map(str, customers))
+    ids = [id.strip() for id in given]
     if snapshot is None or not ids:
         return ids
-    rows = snapshot.embeddings.rows_of(pl.Series(ids, dtype=pl.String)).tolist()
+    if snapshot.customer_type == "integer":
+        return [id if (number := whole_number(id)) is None else str(number) for id in ids]
+    rows = snapshot.embeddings.rows_of(pl.Series(given, dtype=pl.String)).tolist()
     return [id if row < 0 else str(snapshot.customer(row)) for id, row in zip(ids, rows, strict=True)]
+
+
+def in_register(noted: Sequence[str], objections: Objections, snapshot: Snapshot | None) -> list[str]:
+    """Ids as `as_noted` gives them, and after each its other forms in the register: "007" noted before 7 was known."""
+    if snapshot is None or snapshot.customer_type != "integer":
+        return list(noted)
+    forms: dict[int, list[str]] = {}
+    for form in objections.unusual():
+        if (number := whole_number(form)) is not None and form != str(number):
+            forms.setdefault(number, []).append(form)
+    found: list[str] = []
+    for id in noted:
+        number = whole_number(id)
+        found += [id, *(() if number is None else forms.get(number, ()))]
+    return found
+
+
+def note(noted: Sequence[str], objects: bool, objections: Objections, snapshot: Snapshot | None, *, actor: str) -> int:
+    """Note what customers, as `as_noted` gives them, say now; for how many that is new. Audited, without the ids."""
+    every = in_register(noted, objections, snapshot)
+    if not objects:
+        return objections.note(every, False, actor=actor)
+    others = set(every) - set(noted)
+    standing = {whole_number(form) for form in others if (found := objections.of(form)) and found.objects}
+    return objections.note([id for id in noted if not others or whole_number(id) not in standing], True, actor=actor)
+
+
+def said(customer: str, objections: Objections, snapshot: Snapshot | None) -> Objection | None:
+    """What a customer, in any form of the id, last said; None where they said nothing."""
+    noted = as_noted([customer], snapshot)
+    found = [last for form in in_register(noted, objections, snapshot) if (last := objections.of(form))]
+    return max(found, key=lambda last: (last.objects, last.at), default=None)
 
 
 def objected_in(snapshot: Snapshot, objections: Objections) -> Mask | None:
@@ -82,8 +119,13 @@ class Objected:
 
 def still_exported(members: pl.DataFrame, objections: Objections) -> pl.DataFrame:
     """A list of members without those who have objected since it was made."""
-    customers = [objection.customer for objection in objections.standing()]
-    return members.filter(~pl.col("customer_id").cast(pl.String).is_in(customers)) if customers else members
+    who = objecting(objections)
+    return members.filter(pl.Series(~who.among(members["customer_id"]))) if who.texts else members
+
+
+def objecting(objections: Objections) -> Named:
+    """Who objects, by their ids in any form: for lists that were made of an earlier snapshot."""
+    return Named.of(objection.customer for objection in objections.standing())
 
 
 def still_entering(changes: pl.DataFrame, objections: Objections) -> pl.DataFrame:

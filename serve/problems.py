@@ -125,7 +125,7 @@ def answer(
 def of(error: Exception, request_id: str) -> JSONResponse:
     """The response to an error that ended a request; what a client must not read is logged here."""
     if isinstance(error, KinfolkError):
-        detail = str(error)
+        detail = ". ".join([str(error), *getattr(error, "__notes__", ())])
         # 503 is written for the client; the other 5xx name files of the service
         if error.status >= 500 and not isinstance(error, HttpError):
             log.error("request failed", request=request_id, exc_info=error)

@@ -1,6 +1,6 @@
 """What is told of segments as JSON values: the same over HTTP and on the command line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,8 @@ from serve.moves import event_facts
 from serve.segment_groups import COARSE, companions
 from serve.segment_names import Names, Naming, named
 
+CustomerId = int | str
+
 
 @dataclass(frozen=True, eq=False)
 class Told:
@@ -22,6 +24,8 @@ class Told:
     lineage: Sequence[Kept]
     """The kept snapshots of the line up to this one, which is the last."""
     naming: Naming
+    may_name: Callable[[CustomerId], bool] = lambda customer: False
+    """Whether a typical customer may be named: not those who objected, and to nobody who may not read lists."""
 
     @property
     def kept(self) -> Kept:
@@ -78,6 +82,7 @@ class Told:
         return {
             "snapshot": self.kept.name,
             **asdict(self.profile(profile)),
+            "typical": [customer for customer in profile.typical if self.may_name(customer)],
             "standing": profile.standing,
             "parts": [{**asdict(part), "standing": word(part.stability)} for part in profile.parts],
             "group": groups.get(profile.id),

@@ -123,7 +123,7 @@ class SegmentAnswer(Answer):
     does not know how segments make up groups."""
     drivers: list[SegmentDriver]
     typical: list[CustomerId]
-    """Its most typical customers."""
+    """Its most typical customers, without those who objected; empty for a key that may not read lists of members."""
     change: int | None
     """Change of its size since the snapshot before; None where it was not there."""
     sizes: list[SizeThen]

@@ -6,6 +6,7 @@ text/csv              the body is the seed list; the options are in the query
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -25,6 +26,8 @@ TABLES = ("make_up", "attributes")
 SEVERAL = ("where",)
 """Options that may be given several times in a form or query."""
 MOST_PARTS = 20
+UNWRITABLE = re.compile("[\0\ud800-\udfff]")
+"""What JSON can say, and no file or database can hold."""
 
 Parse = Callable[[], Asked]
 
@@ -119,6 +122,10 @@ def _faults_of_ids(name: str, ids: Any) -> list[str]:
         f"{name}[{at}]: an id is a string or a whole number, not {_word(id)}"
         for at, id in enumerate(ids)
         if type(id) not in (str, int)
+    ] + [
+        f"{name}[{at}]: an id is a text that can be written in UTF-8, without NUL"
+        for at, id in enumerate(ids)
+        if isinstance(id, str) and UNWRITABLE.search(id)
     ]
 
 

@@ -19,7 +19,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -34,6 +34,7 @@ from configs.progress import SILENT, Advance, Progress
 from serve.signature import sign
 from serve.webhook_config import WebhookConfig, secret_of
 from store.artifact import write_atomic
+from store.erasures import Named
 
 SIGNATURE, IDEMPOTENCY = "Kinfolk-Signature", "Idempotency-Key"
 WORTH_REPEATING = frozenset({408, 425, 429})
@@ -109,13 +110,13 @@ def deliver(
     state: Path,
     progress: Progress = SILENT,
     *,
-    objected: Collection[str] = (),
+    objected: Named | None = None,
     budget: float | None = None,
     aside: Aside | None = None,
 ) -> Delivered:
     """Deliver a file of events (see `serve.night_events`), or what is left of it; `state` says how far it is.
 
-    `objected`: customers, as text, whose events are left out unless the configuration includes them; `budget`: seconds,
+    `objected`: customers whose events are left out unless the configuration includes them; `budget`: seconds,
     the configuration's where left out; `aside` keeps events that are refused as often as they are tried, and where it
     is left out a refusal stops the delivery. A target that is out of reach ends in a reason, not in an error.
     Raises InputError where the secret is missing, ArtifactError for a damaged file, StorageError.
@@ -126,7 +127,7 @@ def deliver(
     found = _placed(events, found)
     _write(state, found)  # from now on these events are known to be wanted, even where the secret is missing
     secret = secret_of(config)
-    left_out = frozenset() if config.include_objected else frozenset(objected)
+    left_out = Named(frozenset()) if config.include_objected or objected is None else objected
     until = begun + (config.budget_seconds if budget is None else budget)
     delivery = _Delivery(events, config, state, secret, left_out, until, aside)
     with progress.task("Delivering events", total=events.stat().st_size) as advance:
@@ -182,7 +183,7 @@ class _Delivery:
         config: WebhookConfig,
         state: Path,
         secret: str,
-        left_out: frozenset[str],
+        left_out: Named,
         until: float,
         aside: Aside | None,
     ) -> None:
@@ -199,7 +200,7 @@ class _Delivery:
             return state.told(f"no connection can be made ({type(error).__name__}); look at the proxy's settings")
         async with made as client:
             while (batch := self._next(state)) is not None:
-                sent, refused = [event for event in batch.events if event["customer"] not in self.left_out], 0
+                sent, refused = [event for event in batch.events if not self.left_out.are(event["customer"])], 0
                 if sent:
                     state = self._noted(replace(state, end=batch.end))
                     try:

@@ -12,6 +12,7 @@ from typing import Any
 from configs.errors import storage_errors
 from configs.progress import SILENT, Progress
 from serve.night_files import ASIDE, ASIDE_DELIVERY, json_line, json_lines
+from serve.objections import objecting
 from serve.webhook import Delivered, deliver
 from serve.webhook_config import WebhookConfig
 from store.artifact import write_atomic
@@ -53,7 +54,7 @@ def resend(
 
     For the holder of the workspace's lock. Raises what `serve.webhook.deliver` does.
     """
-    objected = [objection.customer for objection in Objections(catalogue).standing()]
+    objected = objecting(Objections(catalogue))
     told: dict[str, Delivered] = {}
     for path in sorted(workspace.nights.glob(f"[!.]*/{ASIDE}")):
         night, state = path.parent.name, path.with_name(ASIDE_DELIVERY)

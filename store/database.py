@@ -27,14 +27,17 @@ def open_database(where: Path | str) -> tuple[Engine, str]:
     than this version), StorageError (read-only, full, out of reach), ConflictError (locked for too long).
     """
     url = _url(where)
-    name = url.database or "" if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+    # a password may stand in the query, too
+    bare = url.set(query={}).render_as_string(hide_password=True)
+    name = url.database or "" if url.get_backend_name() == "sqlite" else bare
     if url.get_backend_name() == "sqlite" and not Path(name).parent.is_dir():
         raise NotFoundError(f"{Path(name).parent}: no such folder for the catalogue; name an existing workspace")
     try:
         # a server may have restarted since the last use of a connection, so each is tried before it is handed out
         ping = url.get_backend_name() == "postgresql"
         serializer = partial(json.dumps, sort_keys=True, allow_nan=False)
-        engine = create_engine(url, json_serializer=serializer, pool_pre_ping=ping)
+        # what a statement was given may be a customer's id, and errors are told
+        engine = create_engine(url, json_serializer=serializer, pool_pre_ping=ping, hide_parameters=True)
     except (ArgumentError, ImportError) as error:
         hint = "; install kinfolk[postgres]" if url.get_backend_name() == "postgresql" else ""
         raise InputError(f"{name}: no database can be opened with this URL ({error}){hint}") from None

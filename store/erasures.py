@@ -42,13 +42,19 @@ class Named:
     """Customers by their ids, as they are looked for in columns and texts of any kind."""
 
     texts: frozenset[str]
-    """Ids as they were given, without space around."""
+    """Ids as they were given."""
+    whole: bool = False
+    """Whether all customers are known by whole numbers, so that "007" in a list of the user's is 7."""
+
+    @classmethod
+    def of(cls, ids: Iterable[int | str], *, whole: bool = False) -> "Named":
+        """Customers by their ids, in any form."""
+        return cls(frozenset(map(str, ids)), whole)
 
     @cached_property
     def numbers(self) -> frozenset[int]:
         """Those that can be ids of whole numbers."""
-        found = (int(text) for text in self.texts if WHOLE_NUMBER.fullmatch(text))
-        return frozenset(number for number in found if -(2**63) <= number < 2**63)
+        return frozenset(number for text in self.texts if (number := whole_number(text)) is not None)
 
     @cached_property
     def telling(self) -> tuple[str, ...]:
@@ -59,14 +65,26 @@ class Named:
     def among(self, ids: pl.Series) -> Mask:
         """bool [len(ids)]: which of some ids, whole numbers or text, are of these customers."""
         if ids.dtype == pl.String:
-            return ids.is_in(pl.Series(sorted(self.texts), dtype=pl.String).implode()).fill_null(False).to_numpy()
+            found = ids.is_in(pl.Series(sorted(self.texts), dtype=pl.String).implode()).fill_null(False).to_numpy()
+            return found | self._among_numbers(ids) if self.whole else found
+        return self._among(ids)
+
+    def _among_numbers(self, texts: pl.Series) -> Mask:
+        text = texts.str.strip_chars()
+        numbers = text.set(~text.str.contains(rf"^{WHOLE_NUMBER.pattern}$").fill_null(False), None)
+        return self._among(numbers.cast(pl.Int64, strict=False))
+
+    def _among(self, ids: pl.Series) -> Mask:
         numbers = pl.Series(sorted(self.numbers), dtype=pl.Int64)
         return ids.cast(pl.Int64).is_in(numbers.implode()).fill_null(False).to_numpy()
 
     def are(self, value: Any) -> bool:
         """Whether a JSON value is the id of one of them; "007" is 7 where the id may be a number."""
         if isinstance(value, str):
-            return value.strip() in self.texts or bool(self._as_numbers & {value.strip()})
+            text = value.strip()
+            if self.whole and whole_number(text) in self.numbers:
+                return True
+            return value in self.texts or text in self.texts or text in self._as_numbers
         return isinstance(value, int) and not isinstance(value, bool) and value in self.numbers
 
     @cached_property
@@ -173,9 +191,16 @@ class Erasures:
         return len(wanted)
 
 
+def whole_number(text: str) -> int | None:
+    """The whole number that a text is a form of ("007", "+7"), None where it is none that can be an id."""
+    number = int(text) if WHOLE_NUMBER.fullmatch(text) else None
+    return number if number is not None and -(2**63) <= number < 2**63 else None
+
+
 def _forms(id: int | str) -> set[str]:
-    text = str(id).strip()
-    return {text, str(int(text))} if WHOLE_NUMBER.fullmatch(text) else {text}
+    given = str(id)
+    text = given.strip()
+    return {given, text, str(int(text))} if WHOLE_NUMBER.fullmatch(text) else {given, text}
 
 
 def _hash(salt: bytes, id: str) -> str:
@@ -212,27 +237,28 @@ def _note(catalogue: Catalogue, salt: bytes, facts: Mapping[str, Any]) -> None:
             return
         at, actor = datetime.fromisoformat(facts["receipt"]["at"]), facts["receipt"]["actor"]
         session.add_all(ErasureRow(hash=hash, at=at, actor=actor, receipt=receipt) for hash in sorted(hashes))
-        for customer in _of(session, salt, hashes):
+        for customer in _of(session, salt, hashes, facts.get("whole", False)):
             session.execute(delete(ObjectionRow).where(ObjectionRow.customer == customer))
         for id, now in facts["audiences"].items():
             row = session.get(AudienceRow, id)
             if row is not None:
                 row.size, row.result_sha256 = now["size"], now["result_sha256"]
+                row.request = now.get("request", row.request)
         told = {name: facts["receipt"][name] for name in ("known", "unknown")}
         catalogue.append_audit(session, actor, "erasure", receipt, told)
 
 
-def _of(session: Session, salt: bytes, hashes: set[str]) -> list[str]:
-    """Customers in the register of objections who are among the erased."""
+def _of(session: Session, salt: bytes, hashes: set[str], whole: bool) -> list[str]:
+    """Customers in the register of objections who are among the erased, in any form where ids are `whole` numbers."""
     customers = session.scalars(select(ObjectionRow.customer).distinct())
-    return [customer for customer in customers if _hash(salt, customer) in hashes]
+    return [c for c in customers if any(_hash(salt, form) in hashes for form in (_forms(c) if whole else {c}))]
 
 
-def objections_of(catalogue: Catalogue, hashes: Iterable[str]) -> int:
-    """How many customers with these hashes are in the register of objections."""
+def objections_of(catalogue: Catalogue, hashes: Iterable[str], *, whole: bool = False) -> int:
+    """How many customers with these hashes are in the register of objections; `whole`: ids are whole numbers."""
     salt = Erasures(catalogue).salt()
     with catalogue.session(write=False) as session:
-        return len(_of(session, salt, set(hashes)))
+        return len(_of(session, salt, set(hashes), whole))
 
 
 def write_receipt(root: Path, receipt: Mapping[str, Any]) -> None:

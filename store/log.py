@@ -27,11 +27,19 @@ PATTERNS = (
         ),
         rf"\1\2{MASK}",
     ),
-    (re.compile(r"(?i)\b(customer_id|secret|authorization|api_key)(\s*[=:]\s*)[^\s&,;]+"), rf"\1\2{MASK}"),
-    (re.compile(r"://[^/\s:@]+:[^/\s@]+@"), f"://{MASK}@"),
+    (
+        re.compile(
+            r"(?i)((?:customer_id|secret|authorization|api[_-]?key|passwo?r?d|pwd)['\"]?\s*[=:]\s*)"
+            r"(\"[^\"]*\"|'[^']*'|[^\s&,;}\])]+)"
+        ),
+        rf"\1{MASK}",
+    ),
+    (re.compile(r"(?i)\b(customer['\"]?\s*[=:]\s*)(\"[^\"]*\"|'[^']*')"), rf"\1{MASK}"),
+    (re.compile(r"(?i)\b((?:customers|seeds|members|ids)['\"]?\s*[=:]?\s*)\[[^\]]*\]"), rf"\1{MASK}"),
+    (re.compile(r"://[^/\s\"',]*@"), f"://{MASK}@"),
 )
 """What ids and secrets look like inside a text: keys, Authorization values, paths of the API, `customer 123`, URLs."""
-SUSPECT = re.compile(r"(?i)kf_|bearer|basic|customer|secret|authorization|api_key|://")
+SUSPECT = re.compile(r"(?i)kf_|bearer|basic|customer|secret|authorization|api|pass|pwd|seeds|members|ids|://")
 """Every text that one of the patterns changes has one of these; next to no text of a request's line has."""
 SAFE_ERRORS = (ArtifactError, ConflictError, RecipeError, StorageError)
 """Errors whose text names files and settings only."""
@@ -112,6 +120,8 @@ def configure(*, json_lines: bool, level: int = logging.INFO, stream: TextIO | N
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    for name in ("httpx", "httpcore"):  # they tell every URL that is asked, and a webhook's may be a secret
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
     structlog.configure(
         processors=[*processors(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),

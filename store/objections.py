@@ -5,7 +5,7 @@ Customers are kept by their id as text. Who objects is neither scored, nor a see
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from store.catalogue import Catalogue
@@ -53,6 +53,12 @@ class Objections:
                 newest = newest.where(ObjectionRow.id <= version)
             query = select(ObjectionRow).where(ObjectionRow.id.in_(newest), ObjectionRow.objects)
             return [_objection(row) for row in session.scalars(query.order_by(ObjectionRow.customer))]
+
+    def unusual(self) -> list[str]:
+        """Customers who ever said something, by ids that begin like a whole number in another form: "007", "+7"."""
+        with self._catalogue.session(write=False) as session:
+            begins = [ObjectionRow.customer.like(sign) for sign in ("0_%", "+%", "-0%")]
+            return list(session.scalars(select(ObjectionRow.customer).where(or_(*begins)).distinct()))
 
     def of(self, customer: str) -> Objection | None:
         """What a customer last said; None where they said nothing."""

@@ -71,6 +71,9 @@ class Workspace:
         """Open the workspace at `root`, making its folders where they are missing. Raises StorageError."""
         workspace = cls(root)
         with storage_errors(root):
+            if not root.exists():  # people's money and habits are in it; who shares it with a group opens it to them
+                with suppress(OSError):
+                    root.mkdir(mode=0o700, parents=True)
             for folder in (workspace.eventlogs, workspace.models, workspace.staging, workspace.snapshots):
                 try:
                     folder.mkdir(parents=True, exist_ok=True)

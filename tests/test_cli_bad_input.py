@@ -129,7 +129,11 @@ def test_too_few_customers_to_train(tmp_path: Path) -> None:
         (None, 120, ["no such file", "customer_id"]),
         ("", 120, ["is empty", "customer_id"]),
         ("household\n1\n", 120, ["no column customer_id", "household"]),
-        ("customer_id\n5\n6\n7\n", 120, ["0 of 3 seeds are known customers (3 unknown: '5', '6', '7'", "at least 25"]),
+        (
+            "customer_id\n5\n6\n7\n",
+            120,
+            ["0 of 3 seeds are known customers (3 unknown", "at least 25", "Unknown are '5', '6', '7'"],
+        ),
         ("few", 120, ["20 of 20 seeds are known customers", "at least 25"]),
         ("enough", 99, ["an audience of 99", "the least is 100"]),
         ("enough", 100_000, ["an audience of 100000", "eligible", "at most"]),

@@ -115,7 +115,14 @@ def test_rows_of_texts_against_a_dictionary(
     back = written(tmp_path_factory.mktemp("e") / "embeddings", customers, 2, 1)
     truth = {customer: row for row, customer in enumerate(customers)}
     asked = asked + list(ids)[:3]
-    assert back.rows_of(pl.Series(asked, dtype=pl.String)).tolist() == [truth.get(c, -1) for c in asked]
+    expected = [truth.get(c, truth.get(c.strip(" "), -1)) for c in asked]
+    assert back.rows_of(pl.Series(asked, dtype=pl.String)).tolist() == expected
+    assert [back.row_of(c) for c in asked] == [None if row < 0 else row for row in expected]
+
+
+def test_ids_that_are_filled_up_with_spaces_are_found_as_they_are(tmp_path: Path) -> None:
+    texts = written(tmp_path / "t", pl.Series(["a", "a  ", "b", "c "]))
+    assert texts.rows_of(pl.Series(["a", "a  ", " a", " b", "c ", "c"])).tolist() == [0, 1, 0, 2, 3, -1]
 
 
 def test_ids_of_the_other_type(tmp_path: Path) -> None:

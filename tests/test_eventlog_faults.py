@@ -175,7 +175,7 @@ def test_customers_that_are_numbers_here_and_text_there(tmp_path: Path) -> None:
     assert "customer ids are whole numbers in source 'basket', column 'customer', and text in source 'calls'" in text
     pl.DataFrame({**GOOD, "customer": ["1", "2", "007", "4"]}).write_csv(tmp_path / "w.csv")
     text = refusal(tmp_path, source(numbers), source(tmp_path / "w.csv", "calls"))
-    assert "whole numbers in source 'basket' and text, such as '007', in source 'calls', column 'customer'" in text
+    assert "whole numbers in source 'basket' and text in source 'calls', column 'customer'" in text
     parquet(tmp_path, "w2.parquet", customer=[1, 2, 3, 4])
     assert "whole numbers in some files and text in others" in refusal(tmp_path, source(tmp_path / "w*.parquet"))
 

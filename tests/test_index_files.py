@@ -27,7 +27,13 @@ from serve.uploads import of_csv
 def test_ids_are_found_whatever_wrote_the_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "seeds.csv"
     path.write_bytes(content)
-    assert read_ids(path) == ("1", "007", "x y")
+    assert tuple(id.strip() for id in read_ids(path)) == ("1", "007", "x y")
+
+
+def test_ids_that_are_filled_up_with_spaces_stay_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "seeds.csv"
+    path.write_bytes(b"name,customer_id\nx,c021   \ny,   \nz,7\n")
+    assert read_ids(path) == ("c021   ", "7")
 
 
 def test_ids_of_parquet_keep_their_type(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from configs.reader import validate
 from serve.signature import sign, verify
 from serve.webhook import Delivered, deliver, retry_after
 from serve.webhook_config import WebhookConfig
+from store.erasures import Named
 
 SECRET = "a secret of more than sixteen letters"
 EVENTS = 7
@@ -55,7 +56,7 @@ def ids(*numbers: int) -> list[str]:
 
 def send(events: Path, receiver: Receiver, objected: tuple[str, ...] = (), **settings: Any) -> Delivered:
     config = WebhookConfig(**{"url": receiver.url, "batch": 3, "seconds": 2.0, **settings})
-    return deliver(events, config, events.with_name("delivery.json"), objected=objected)
+    return deliver(events, config, events.with_name("delivery.json"), objected=Named.of(objected))
 
 
 def test_every_event_arrives_once_in_order_signed_and_in_batches(events: Path, receiver: Receiver) -> None:

@@ -71,7 +71,7 @@ def test_the_same_request_in_any_form_and_order_is_the_same_audience(service: Se
     ]  # fmt: skip
     for answer in forms:
         assert (answer.status_code, answer.json()) == (200, made), answer.text
-    assert service.get(f"{URL}/{made['id']}", role="analyst") == made
+    assert service.get(f"{URL}/{made['id']}", role="marketer") == made
     other = post(URL, json={"seeds": SEEDS, "size": 121})
     assert other.status_code == 201
     assert other.json()["id"] != made["id"]
@@ -154,7 +154,7 @@ def test_members_come_in_the_format_asked_for(service: Service, made: dict[str, 
         ({"seeds": [], "size": 120}, ["the seed list is empty"]),
         ({"seeds": SEEDS[:24], "size": 120}, ["24 of 24 seeds are known", "at least 25"]),
         ({"seeds": SEEDS[:24] * 5, "size": 120}, ["24 of 120 seeds are known", "96 duplicates"]),
-        ({"seeds": [f"x{i}" for i in range(99)], "size": 120}, ["0 of 99 seeds", "99 unknown: 'x0'"]),
+        ({"seeds": [f"x{i}" for i in range(99)], "size": 120}, ["0 of 99 seeds", "99 unknown", "are 'x0', 'x1'"]),
         ({"seeds": list(range(N)), "size": 120, "include_seeds": True}, ["all 600 customers are seeds"]),
         ({"seeds": SEEDS, "size": 120, "seed": -1}, ["seed: "]),
     ],

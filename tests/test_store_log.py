@@ -64,6 +64,13 @@ def test_private_keys_are_masked_at_any_depth(value: Any, key: str) -> None:
         f"Authorization: Bearer {SECRET}",
         "authorization=Basic YW5uYTpzZWNyZXQ0ODE1MTYyMw==",
         "postgresql://anna:C48151623@db/kinfolk is out of reach",
+        "ftp://anna:secret@secretsecret@host/x is out of reach",
+        "postgresql://anna@db/kinfolk?password=secretsecret",
+        f'{{"customer_id": "{ID}"}}',
+        f"customers ['{ID}', '{ID}']",
+        "customer='secretsecret'",
+        "X-API-Key: secretsecret",
+        "KINFOLK_WEBHOOK_SECRET=secretsecret",
     ],
 )
 def test_ids_and_secrets_inside_texts_are_masked(lines: StringIO, text: str) -> None:

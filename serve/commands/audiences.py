@@ -251,9 +251,14 @@ def effect(
     from dataclasses import asdict
 
     from index.files import read_ids
+    from serve.audience_files import ACTOR
     from serve.audiences import load_audience, measure
+    from serve.catalogues import open_catalogue
 
-    found = measure(load_audience(open_workspace(workspace, need="notes"), audience), read_ids(outcomes))
+    place = open_workspace(workspace, need="notes", write="notes")
+    found = measure(load_audience(place, audience), read_ids(outcomes))
+    with open_catalogue(place) as catalogue:
+        catalogue.audit(ACTOR, "audience.effect", audience, {"outcomes": found.listed_with_outcome})
     if json:
         print_json({"audience": audience, "told": found.told, **asdict(found)})
         return

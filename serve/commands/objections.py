@@ -51,13 +51,16 @@ def list_objections(
 
     if out is not None:
         check_output(out, SUFFIXES)
-    with open_catalogue(open_workspace(workspace, need="notes")) as catalogue:
+    place = open_workspace(workspace, need="notes", write="no" if out is None else "notes")
+    with open_catalogue(place) as catalogue:
         standing = Objections(catalogue).standing()
+        if out is not None:
+            catalogue.audit(ACTOR, "objections.export", "objections", {"size": len(standing)})
     if out is not None:
         rows = [(o.customer, o.at.isoformat(timespec="seconds"), o.actor) for o in standing]
         table = pl.DataFrame(rows, schema=dict.fromkeys(("customer_id", "since", "noted_by"), pl.String), orient="row")
-        with output(out) as place:
-            write_table(table, place, out.suffix)
+        with output(out) as path:
+            write_table(table, path, out.suffix)
     if json:
         print_json({"standing": len(standing)})
     else:
@@ -69,6 +72,7 @@ def _note(file: Path, objects: bool, workspace: str, json: bool) -> None:
     from index.files import read_ids
     from serve.catalogues import open_catalogue
     from serve.objections import as_noted
+    from serve.objections import note as note_in
     from serve.snapshot import Snapshot
     from store.objections import Objections
 
@@ -80,7 +84,7 @@ def _note(file: Path, objects: bool, workspace: str, json: bool) -> None:
     noted = as_noted(ids, snapshot)
     with open_catalogue(opened) as catalogue:
         objections = Objections(catalogue)
-        new = objections.note(noted, objects, actor=ACTOR)
+        new = note_in(noted, objects, objections, snapshot, actor=ACTOR)
         standing = len(objections.standing())
     told = {"given": len(set(noted)), "new": new, "standing": standing}
     if json:

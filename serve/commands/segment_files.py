@@ -65,6 +65,7 @@ def card(
     from configs.errors import InputError
     from serve.catalogues import open_catalogue
     from serve.lineage import Kept, lineage_up_to
+    from serve.objections import objecting
     from serve.outputs import check_output, output
     from serve.pictures import PICTURES, draw_profile
     from serve.segment_names import names_in_force, profile_of
@@ -79,8 +80,8 @@ def card(
     with open_catalogue(place) as catalogue:
         names, named_customers = names_in_force(opened.segments, catalogue), []
         if typical:
-            objecting = {objection.customer for objection in Objections(catalogue).standing()}
-            named_customers = [customer for customer in profile.typical if str(customer) not in objecting]
+            who = objecting(Objections(catalogue))
+            named_customers = [customer for customer in profile.typical if not who.are(customer)]
         with output(out) as path:
             draw_profile(lineage, profile, names, path, named_customers)
         if named_customers:

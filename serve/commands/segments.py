@@ -83,11 +83,15 @@ def segments(
 
 def _told(place: "Workspace", opened: "Kept", catalogue: "Catalogue") -> "Told":
     from serve.lineage import lineage_up_to
+    from serve.objections import objecting
     from serve.segment_facts import Told
     from serve.segment_names import naming_of
+    from store.objections import Objections
     from store.segment_names import SegmentNames
 
-    return Told(lineage_up_to(place, opened), naming_of(opened.segments, SegmentNames(catalogue)))
+    who = objecting(Objections(catalogue))
+    naming = naming_of(opened.segments, SegmentNames(catalogue))
+    return Told(lineage_up_to(place, opened), naming, lambda customer: not who.are(customer))
 
 
 def _print_segments(told: "Told") -> None:
@@ -156,7 +160,7 @@ def _print_segment(told: "Told", found: "SegmentProfile", renamed: bool) -> None
         ("stability", _stability(profile.stability, profile.standing)),
         ("mean strength", profile.strength),
         ("born in generation", profile.born),
-        ("typical customers", ", ".join(map(str, profile.typical))),
+        ("typical customers", ", ".join(map(str, facts["typical"]))),
     ]
     print_table(("", ""), rows, title=f"Segment {profile.id}")
     others = [f"{other} ({told.naming.names[other]})" for other in facts["group"] or () if other != profile.id]

@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,10 +106,12 @@ def unexpected(error: Exception) -> None:
     """End the command on a fault of kinfolk itself; KINFOLK_DEBUG=1 shows where it happened."""
     if isinstance(error, BrokenPipeError) or os.environ.get("KINFOLK_DEBUG"):
         raise error
-    name = type(error).__name__
+    # its text may hold an id or a secret
+    place = traceback.extract_tb(error.__traceback__)[-1]
     fail(
-        f"unexpected {name}: {error}\nThis is a fault of kinfolk, not of your input. Set KINFOLK_DEBUG=1 and run the "
-        "command again for a traceback to report; a started line resumes where it stopped.",
+        f"unexpected {type(error).__name__} at {Path(place.filename).name}:{place.lineno}\n"
+        "This is a fault of kinfolk, not of your input. Set KINFOLK_DEBUG=1 and run the command again for a traceback "
+        "to report; a started line resumes where it stopped.",
         1,
     )
 

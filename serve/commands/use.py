@@ -1,7 +1,7 @@
 """Using a snapshot: similar customers, why a vector is as it is, exports."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from serve.commands.shared import (
     print_json,
     print_table,
 )
+
+if TYPE_CHECKING:
+    from store.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, help="Write what a snapshot holds to a Parquet file.", rich_markup_mode=None)
 OutArgument = Annotated[Path, typer.Argument(metavar="OUT.parquet", help="Parquet file to write.")]
@@ -134,9 +137,10 @@ def export_embeddings(
     from serve.console_progress import console_progress
     from serve.export import export_embeddings as export
 
-    opened = open_workspace(workspace, snapshot)
+    opened = open_workspace(workspace, snapshot, write="notes")
     with console_progress() as progress:
         count = export(opened, out, snapshot, progress)
+    _note(opened, "embeddings.export", snapshot, count)
     typer.echo(f"{count:,} customers are in {out}.")
 
 
@@ -145,5 +149,15 @@ def export_segments(out: OutArgument, workspace: WorkspaceOption = WORKSPACE, sn
     """Write customer_id, segment (-1: in none), strength (0 to 1), second (next best), second_strength, part."""
     from serve.export import export_segments as export
 
-    count = export(open_workspace(workspace, snapshot), out, snapshot)
+    opened = open_workspace(workspace, snapshot, write="notes")
+    count = export(opened, out, snapshot)
+    _note(opened, "segments.export", snapshot, count)
     typer.echo(f"{count:,} customers are in {out}.")
+
+
+def _note(opened: "Workspace", action: str, snapshot: str | None, count: int) -> None:
+    """Tell the audit log what was taken out."""
+    from serve.catalogues import open_catalogue
+
+    with open_catalogue(opened) as catalogue:
+        catalogue.audit("cli", action, snapshot or opened.current() or "", {"size": count})

@@ -12,8 +12,9 @@ from index.files import ids_of_csv
 from serve import uploads
 from serve.audience_schemas import AudienceAnswer, AudienceMembers, AudiencesPage, AudienceSummary, EffectAnswer
 from serve.audiences import MEMBERS, StoredAudience, load_audience, make_audience, measure
+from serve.auth import Key, Right, may
 from serve.negotiation import choose
-from serve.objections import still_exported
+from serve.objections import said, still_exported
 from serve.problems import FaultsError
 from serve.routes.common import (
     Creator,
@@ -28,6 +29,7 @@ from serve.routes.common import (
 from serve.routes.computing import computed
 from serve.routes.examples import CREATE, MEMBERS_ANSWER, OUTCOMES
 from serve.routes.lists import headers_of, listed
+from serve.service import Service
 from store.objections import Objections
 from store.records import AudienceRecord
 
@@ -51,7 +53,7 @@ async def create_audience(request: Request, key: Creator, service: Services, sna
         return made
 
     stored, new = await computed(service, work)
-    answer = _answer(stored, service.catalogue.audience(stored.id))
+    answer = _answer(stored, service.catalogue.audience(stored.id), key, service)
     path = f"{request.scope.get('root_path', '')}/v1/audiences/{stored.id}"
     return JSONResponse(answer.model_dump(mode="json"), 201 if new else 200, {"Location": path})
 
@@ -77,8 +79,9 @@ def read_audiences(
 def read_audience(response: Response, key: Reader, service: Services, audience: str) -> AudienceAnswer:
     """The report of one audience."""
     stored = load_audience(service.workspace, audience)
-    tag(response, stored.state)
-    return _answer(stored, service.catalogue.audience(stored.id))
+    answer = _answer(stored, service.catalogue.audience(stored.id), key, service)
+    tag(response, stored.state, f"p{len(answer.prototypes)}", *(["named"] if may(key, Right.MEMBERS) else []))
+    return answer
 
 
 @router.get("/{audience}/members", response_model=AudienceMembers, responses=MEMBERS_ANSWER)
@@ -119,14 +122,20 @@ async def measure_effect(request: Request, key: Creator, service: Services, audi
     return await run_in_threadpool(work)
 
 
-def _answer(stored: StoredAudience, record: AudienceRecord) -> AudienceAnswer:
+def _answer(stored: StoredAudience, record: AudienceRecord, key: Key, service: Service) -> AudienceAnswer:
+    """The report as this key may read it: ids for those alone who may read lists, and of nobody who objected."""
+    ids: dict[str, Any] = {"seeds": {**stored.report["seeds"], "unmatched_ids": []}, "prototypes": []}
+    if may(key, Right.MEMBERS):
+        last = [said(id, service.objections, service.live.snapshot) for id in stored.report.get("prototypes", ())]
+        shown = zip(stored.report.get("prototypes", ()), last, strict=True)
+        ids = {"prototypes": [id for id, one in shown if one is None or not one.objects]}
     facts: dict[str, Any] = {
         "id": stored.id,
         "created": record.created,
         "created_by": record.actor,
         "members": f"/v1/audiences/{stored.id}/members",
     }
-    return AudienceAnswer.model_validate({**stored.report, **facts})
+    return AudienceAnswer.model_validate({**stored.report, **facts, **ids})
 
 
 def _summary(record: AudienceRecord) -> AudienceSummary:

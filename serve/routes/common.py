@@ -103,7 +103,7 @@ def decode_cursor(cursor: str, *types: type) -> list[Any]:
     """The values of a cursor. Raises FaultsError where it is not one of ours."""
     try:
         values = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, RecursionError):
         values = None
     if not isinstance(values, list) or [type(value) for value in values] != list(types):
         raise FaultsError(["cursor: not one that a page before gave; leave it out to begin with the first page"])

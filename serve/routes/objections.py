@@ -2,11 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from configs.errors import InputError, NotFoundError
-from serve.objections import as_noted
+from serve.objections import as_noted, note, said
+from serve.routes.bodies import described, received
 from serve.routes.common import ConsentKeeper, CustomerText, Services
 from serve.schemas import ObjectionAnswer, ObjectionsAnswer, ObjectionsNoted
 from serve.service import Service
@@ -30,15 +32,20 @@ def read_objections(key: ConsentKeeper, service: Services) -> ObjectionsAnswer:
     return ObjectionsAnswer(standing=len(service.objections.standing()))
 
 
-@router.post("")
-def change_objections(key: ConsentKeeper, service: Services, changes: ObjectionChanges) -> ObjectionsNoted:
+@router.post("", openapi_extra=described(ObjectionChanges))
+async def change_objections(request: Request, key: ConsentKeeper, service: Services) -> ObjectionsNoted:
     """Note many objections and withdrawals at once; saying what is known already changes nothing."""
+    changes = await received(request, ObjectionChanges)
+    return await run_in_threadpool(_changed, service, changes, key.name)
+
+
+def _changed(service: Service, changes: ObjectionChanges, actor: str) -> ObjectionsNoted:
     lists = {name: as_noted(getattr(changes, name), service.live.snapshot) for name in ("object", "withdraw")}
     if both := set(lists["object"]) & set(lists["withdraw"]):
         raise InputError(f"{len(both)} customers are both in object and in withdraw")
-    if any(not 0 < len(id) <= LONGEST for ids in lists.values() for id in ids):
-        raise InputError(f"a customer's id has 1 to {LONGEST} characters")
-    objected, withdrawn = (service.objections.note(lists[name], on, actor=key.name) for name, on in CHANGES)
+    _check([id for ids in lists.values() for id in ids])
+    register, snapshot = service.objections, service.live.snapshot
+    objected, withdrawn = (note(lists[name], on, register, snapshot, actor=actor) for name, on in CHANGES)
     service.objected.forget()
     return ObjectionsNoted(objected=objected, withdrawn=withdrawn, standing=len(service.objections.standing()))
 
@@ -65,17 +72,22 @@ LONGEST = 1000
 CHANGES = (("object", True), ("withdraw", False))
 
 
+def _check(noted: list[str]) -> None:
+    if any(not 0 < len(id) <= LONGEST or "\0" in id for id in noted):
+        raise InputError(f"a customer's id has 1 to {LONGEST} characters, none of them NUL")
+
+
 def _note(service: Service, customer: str, objects: bool, actor: str) -> ObjectionAnswer:
     noted = as_noted([customer], service.live.snapshot)
-    if not 0 < len(noted[0]) <= LONGEST:
-        raise InputError(f"a customer's id has 1 to {LONGEST} characters")
-    service.objections.note(noted, objects, actor=actor)
+    _check(noted)
+    note(noted, objects, service.objections, service.live.snapshot, actor=actor)
     service.objected.forget()
     return _of(service, customer)
 
 
 def _of(service: Service, customer: str) -> ObjectionAnswer:
-    found = service.objections.of(as_noted([customer], service.live.snapshot)[0])
+    found = said(customer, service.objections, service.live.snapshot)
     if found is None:
         raise NotFoundError("this customer has said nothing about marketing profiling")
-    return ObjectionAnswer(customer_id=found.customer, objects=found.objects, at=found.at, by=found.actor)
+    noted = as_noted([customer], service.live.snapshot)[0]
+    return ObjectionAnswer(customer_id=noted, objects=found.objects, at=found.at, by=found.actor)

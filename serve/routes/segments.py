@@ -1,12 +1,16 @@
 """Routes about segments."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict
 
+from serve.auth import Key, Right, may
 from serve.problems import FaultsError
+from serve.routes.bodies import described, received
 from serve.routes.common import (
     Creator,
     MembersReader,
@@ -21,6 +25,7 @@ from serve.segment_facts import Told
 from serve.segment_members import core
 from serve.segment_names import rename
 from serve.segment_schemas import MembersPage, SegmentAnswer, SegmentMember, SegmentNameAnswer, SegmentsAnswer
+from serve.service import Service
 from serve.snapshot import Snapshot
 
 router = APIRouter(prefix="/v1/segments", tags=["segments"])
@@ -41,8 +46,9 @@ def read_segments(
     """
     naming = service.named.of(snapshot)
     groups = None if about is None else service.groups.of(snapshot, about, naming)
-    told = Told(service.lineages.of(snapshot), naming).listing(about)
-    tag(response, snapshot.state, *naming.tags)
+    may_name, tags = _may_name(key, service, snapshot)
+    told = Told(service.lineages.of(snapshot), naming, may_name).listing(about)
+    tag(response, snapshot.state, *naming.tags, *tags)
     return SegmentsAnswer.model_validate({**told, "groups": groups})
 
 
@@ -50,9 +56,24 @@ def read_segments(
 def read_segment(response: Response, key: Reader, service: Services, snapshot: Served, segment: int) -> SegmentAnswer:
     """One segment: who is in it, its size over time, how stable it is, what sets it apart, typical customers."""
     profile, naming = snapshot.profile(segment), service.named.of(snapshot)
-    told = Told(service.lineages.of(snapshot), naming).one(profile)
-    tag(response, snapshot.state, *naming.tags)
+    may_name, tags = _may_name(key, service, snapshot)
+    told = Told(service.lineages.of(snapshot), naming, may_name).one(profile)
+    tag(response, snapshot.state, *naming.tags, *tags)
     return SegmentAnswer.model_validate(told)
+
+
+def _may_name(key: Key, service: Service, snapshot: Snapshot) -> tuple[Callable[[int | str], bool], tuple[str, ...]]:
+    """Whether an answer to this key may name a customer, and what the answer's ETag says of that."""
+    if not may(key, Right.MEMBERS):
+        return lambda customer: False, ()
+    objected = service.objected.of(snapshot)
+    mask = objected.mask
+
+    def may_name(customer: int | str) -> bool:
+        row = snapshot.embeddings.row_of(customer)
+        return mask is None or row is None or not mask[row]
+
+    return may_name, ("named", *objected.tags)
 
 
 class GivenName(BaseModel):
@@ -63,15 +84,16 @@ class GivenName(BaseModel):
     name: str
 
 
-@router.put("/{segment}/name")
-def name_segment(
-    key: Creator, service: Services, snapshot: Served, segment: int, given: GivenName
+@router.put("/{segment}/name", openapi_extra=described(GivenName))
+async def name_segment(
+    request: Request, key: Creator, service: Services, snapshot: Served, segment: int
 ) -> SegmentNameAnswer:
     """Give a segment a name of 1 to 72 characters that no other has.
 
     It holds in every snapshot in which segments keep their ids, also in later ones. Audited.
     """
-    name = rename(snapshot.segments, segment, given.name, service.catalogue, key.name)
+    given = await received(request, GivenName)
+    name = await run_in_threadpool(rename, snapshot.segments, segment, given.name, service.catalogue, key.name)
     service.named.forget()
     return SegmentNameAnswer(segment=segment, name=name.name, at=name.at, by=name.actor)
 
@@ -93,6 +115,7 @@ def read_members(
 
     A page goes on after the last id of the one before, also when another snapshot was published in between: nobody
     who stayed in the segment is left out or given twice. Customers who objected to marketing profiling are left out.
+    Each page is audited.
     """
     rows, objected = core(snapshot.segments, snapshot.members(segment), least_strength), service.objected.of(snapshot)
     if objected.mask is not None:
@@ -107,6 +130,8 @@ def read_members(
         for row in page.tolist()
     ]
     more = start + limit < len(rows)
+    told = {"segment": segment, "least_strength": least_strength, "size": len(page), "of": len(rows)}
+    service.catalogue.audit(key.name, "segments.members", snapshot.name, told)
     tag(response, snapshot.state, *objected.tags)
     return MembersPage(
         snapshot=snapshot.name,
