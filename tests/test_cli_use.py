@@ -30,22 +30,22 @@ def customers(small_workspace) -> list[int]:
     return Snapshot.load(small_workspace.workspace).embeddings.customers.to_list()
 
 
-def test_export_embeddings(small_workspace, tmp_path: Path) -> None:
+def test_export_embeddings(workspace_copy, tmp_path: Path) -> None:
     out = tmp_path / "embeddings.parquet"
-    kinfolk("export", "embeddings", out, "--workspace", small_workspace.root)
+    kinfolk("export", "embeddings", out, "--workspace", workspace_copy.root)
     table = pl.read_parquet(out)
-    snapshot = Snapshot.load(small_workspace.workspace)
+    snapshot = Snapshot.load(workspace_copy.workspace)
     assert table.schema == {"customer_id": pl.Int64, "vector": pl.List(pl.Float32)}
     assert table["customer_id"].to_list() == snapshot.embeddings.customers.to_list()
     assert np.array_equal(np.array(table["vector"].to_list(), np.float32), snapshot.embeddings.vectors)
-    assert [path.name for path in tmp_path.iterdir()] == ["embeddings.parquet"]
+    assert {path.name for path in tmp_path.iterdir()} == {"workspace", "embeddings.parquet"}
 
 
-def test_export_segments(small_workspace, tmp_path: Path) -> None:
+def test_export_segments(workspace_copy, tmp_path: Path) -> None:
     out = tmp_path / "segments.parquet"
-    kinfolk("export", "segments", out, "--workspace", small_workspace.root)
+    kinfolk("export", "segments", out, "--workspace", workspace_copy.root)
     table = pl.read_parquet(out)
-    snapshot = Snapshot.load(small_workspace.workspace)
+    snapshot = Snapshot.load(workspace_copy.workspace)
     assert table.columns == ["customer_id", "segment", "strength", "second", "second_strength", "part"]
     assert table["customer_id"].to_list() == snapshot.embeddings.customers.to_list()
     assert np.array_equal(table["segment"].to_numpy(), snapshot.segments.labels)

@@ -124,7 +124,8 @@ def test_a_service_sees_what_other_machines_publish_and_note_and_writes_nothing(
         problem(client.put("/v1/objections/7", headers=later), 403, "read-only")
         problem(client.put("/v1/segments/1/name", json={"name": "Savers"}, headers=later), 403, "read-only")
         problem(client.get("/v1/segments/moves/customers", headers=later), 403, "read-only")
-        assert client.get("/v1/segments/1/members", headers=later).status_code == 200
+        problem(client.get("/v1/segments/1/members", headers=later), 403, "read-only")
+        assert client.get("/v1/segments/1", headers=later).status_code == 200
         assert "kinfolk_store_failures 0.0" in client.get("/metrics").text
     assert other.remote.head() == before
     assert not list(other.remote.local.audiences.glob("a-*"))
