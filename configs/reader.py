@@ -105,6 +105,8 @@ def _told(error: yaml.YAMLError | ValueError) -> str:
     if not isinstance(error, yaml.MarkedYAMLError):
         return " ".join(str(error).split())
     words = ", ".join(filter(None, (error.context, error.problem)))
+    if isinstance(error, yaml.composer.ComposerError):  # it repeats the name, which was meant to be a value
+        words = "an alias (`*…`) that names nothing; put text that begins with `*` in quotes"
     mark = error.problem_mark or error.context_mark
     return words if mark is None else f"{words}, line {mark.line + 1}, column {mark.column + 1}"
 
@@ -139,6 +141,8 @@ def _below(place: tuple[int | str, ...], above: tuple[int | str, ...]) -> bool:
 
 
 def _shortened(value: Any) -> str:
+    if isinstance(value, str) and "://" in value:
+        return "an address"  # which may hold a password, or be a secret itself
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 

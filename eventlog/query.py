@@ -47,13 +47,16 @@ def fetch(source: Source, folder: Path, progress: Progress, since: int | None = 
         finally:
             engine.dispose()
     except (sa.exc.SQLAlchemyError, ImportError) as error:
-        # what is quoted may be a value of the data, such as a customer's id
-        reason = QUOTED.sub("'…'", str(getattr(error, "orig", None) or error).splitlines()[0])
-        raise DataError(f"source {source.name!r}: the query cannot be run: {reason}") from None
+        raise DataError(f"source {source.name!r}: the query cannot be run: {_told(error)}") from None
     return files
 
 
-QUOTED = re.compile(r"""(['"])[^'"]*[0-9][^'"]*\1""")
+VALUES = re.compile(r"""(['"]).*?\1|\S*[0-9]\S*""")
+
+
+def _told(error: Exception) -> str:
+    """What the database says, without what may be a value of the data, such as a customer's id."""
+    return VALUES.sub("…", str(getattr(error, "orig", None) or error).splitlines()[0])
 
 
 def _statement(query: str, since: int | None) -> tuple[sa.TextClause, dict[str, str]]:

@@ -1,19 +1,30 @@
 """What nobody gets at without a key, what goes into the audit log, and what no message repeats."""
 
+import io
 import json
+import logging
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from http_service import N, Service, problem, publish
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from typer.testing import CliRunner
 
-from configs.errors import RecipeError
+from configs.errors import KinfolkError, RecipeError
+from configs.progress import SILENT
+from eventlog.config import EventLogConfig
+from eventlog.query import _told
+from eventlog.remote import fetch_files
 from index.files import attributes_of_csv
 from serve.cli import app
 from serve.recipe import load_recipe
+from store.database import open_database
+from store.log import configure
 from store.workspace import Workspace
 
 BODIES = [b'{"object": [', b'["a"]', b"[" * 5000, json.dumps({"object": ["\ud800"]}).encode()]
@@ -112,6 +123,10 @@ def test_a_new_workspace_is_its_owners_alone(tmp_path: Path) -> None:
         "sources: []\nnight:\n  webhook: {url: 'hooks.bank.example/T000/hunter2'}\n",
         "sources:\n- {name: a, url: 'postgresql://svc:hunter2@db/x\n",
         "url: postgresql://svc:hunter2@db/x\nurl: 1\n",
+        "sources: []\nnight: {webhook: 'https://hooks.bank.example/hunter2'}\n",
+        "sources: 'postgresql://svc:hunter2@db/x'\n",
+        "sources: ['postgresql://svc:hunter2@db/x']\n",
+        "sources: []\nnight: {webhook: {url: *hunter2}}\n",
     ],
 )
 def test_a_secret_in_a_recipe_is_not_repeated(tmp_path: Path, text: str) -> None:
@@ -119,3 +134,51 @@ def test_a_secret_in_a_recipe_is_not_repeated(tmp_path: Path, text: str) -> None
     with pytest.raises(RecipeError) as found:
         load_recipe(tmp_path / "r.yaml")
     assert "hunter2" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'invalid input syntax for type integer: "anna.smith"',
+        "value out of range: C1003748429",
+        "Key (id)=(C1003748429) exists",
+        "JSON path error near 'C1003748429'",
+    ],
+)
+def test_what_a_database_says_is_told_without_values(text: str) -> None:
+    told = _told(ValueError(text))
+    assert "C1003748429" not in told
+    assert "anna" not in told
+    assert told.split(" ")[0] == text.split(" ")[0]
+
+
+def test_a_password_in_an_address_is_told_nowhere(tmp_path: Path) -> None:
+    source = {"name": "card", "path": "ftp://svc:hunter2@127.0.0.1:1/e.csv", "customer": "c", "time": "t"}
+    config = EventLogConfig.model_validate({"sources": [source]})
+    with pytest.raises(KinfolkError) as fetched:
+        fetch_files(config.sources[0], tmp_path, SILENT)
+    with pytest.raises(KinfolkError) as opened:
+        open_database("postgresql://svc@127.0.0.1:1/db?password=hunter2")
+    for error in (fetched, opened):
+        assert "127.0.0.1" in str(error.value)
+        assert "hunter2" not in str(error.value)
+
+
+def test_a_failed_statement_tells_no_value(service: Service) -> None:
+    with service.catalogue.session(write=False) as session, pytest.raises(SQLAlchemyError) as found:
+        session.execute(text("SELECT * FROM nowhere WHERE customer = :customer"), {"customer": "C1003748429"})
+    assert "C1003748429" not in str(found.value)
+
+
+def test_libraries_that_log_addresses_are_quiet() -> None:
+    loggers = [logging.getLogger(name) for name in ("", "httpx", "httpcore")]
+    before = [(logger.level, list(logger.handlers)) for logger in loggers]
+    try:
+        configure(json_lines=True, stream=io.StringIO())
+        assert not logging.getLogger("httpx").isEnabledFor(logging.INFO)
+        assert not logging.getLogger("httpcore").isEnabledFor(logging.INFO)
+    finally:
+        structlog.reset_defaults()
+        for logger, (level, handlers) in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+            logger.handlers[:] = handlers
