@@ -34,7 +34,7 @@ from cluster.page import write_page
 from cluster.profile import Driver
 from cluster.registry import Registry
 from cluster.stability import word
-from cluster.state import read_changed, read_events, read_facts, read_registry, write_state
+from cluster.state import day_of, read_changed, read_events, read_facts, read_registry, write_state
 from configs.errors import ArtifactError
 from store.artifact import ArtifactWriter, Manifest, create, verify
 
@@ -181,6 +181,11 @@ class Segments:
     def changed(self) -> Changed:
         """Who has lived differently lately; nobody where that was not asked. Raises ArtifactError."""
         return Changed.nobody() if self.manifest.version == 1 else read_changed(self.folder, read_facts(self.folder))
+
+
+def day_along_line(folder: Path) -> int | None:
+    """The day along their line (`Registry.day`) of the segments at `folder`; None in format 1. Raises ArtifactError."""
+    return None if verify(folder, KIND, VERSION, deep=False).version == 1 else day_of(read_facts(folder))
 
 
 def write_segments(

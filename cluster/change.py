@@ -233,7 +233,7 @@ def _dying(ledger: Ledger, pending: Sequence[Proposal], config: SegmentsConfig) 
 def _lay_out(ledger: Ledger, seen: _Shadow, new: Collection[int], renewed: bool, config: SegmentsConfig) -> None:
     """Places on the map for landmarks of new segments, everybody where the space is new; the others stay put."""
     core, flat = seen.landmarks.rows, ledger.members.positions[seen.landmarks.rows]
-    seed = config.seed + ledger.generation
+    seed = config.seed + ledger.day
     warm = project(seen.landmarks.points, seen.near, dimensions=2, epochs=WARM_EPOCHS, seed=seed, start=flat)
     moves = np.isin(ledger.members.labels[core], list(new)) | renewed
     fixed = ~moves if (~moves).sum() > 2 else np.ones(len(core), bool)

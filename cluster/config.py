@@ -42,9 +42,10 @@ class SegmentsConfig(Config):
     """Once a week, a customer's last four weeks are a change of habits from so many robust standard deviations on; it
     is told, and may send them to another segment. 0: nobody is asked about."""
     shadow_every: int = Field(default=1, ge=1)
-    """Every how many snapshots a fresh segmentation is compared with the one that stands: splits, merges, births."""
+    """Every how many days a fresh segmentation is compared with the one that stands: splits, merges, births. A night
+    for more days stops on the way on each such day, so that segments do not hang on how often there were nights."""
     renew_every: int = Field(default=60, ge=1)
-    """Snapshots after which the landmarks that customers are placed by are taken anew, where no segment changed."""
+    """Days after which the landmarks that customers are placed by are taken anew, where no segment changed."""
     stability_runs: int = Field(default=4, ge=0, le=50)
     """How many times a subsample is laid out and clustered afresh to see which segments come back; 0: no check."""
     layouts: int = Field(default=3, ge=1, le=20)

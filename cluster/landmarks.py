@@ -51,7 +51,7 @@ class Ground:
     flat: Floats
     """float32 [c, 2], their places on the map."""
     since: int
-    """The generation that found them."""
+    """The day of the line that found them, see `Registry.day`."""
     likely: Likely | None = None
     """Tells segments by some weeks alone (`cluster.lately`); None where these are not looked at."""
 

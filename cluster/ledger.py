@@ -27,6 +27,8 @@ class Ledger:
     members: Membership
     before: Labels
     """int32 [n]: the segments that customers came into this generation with, brought up to date with every change."""
+    day: int = 1
+    """See `Registry.day`."""
     events: list[SegmentEvent] = field(default_factory=list)
 
     @property

@@ -72,6 +72,9 @@ class Registry:
     changed: Changed = field(default_factory=Changed.nobody)
     """Who has lived differently lately."""
     figures: dict[str, Any] = field(default_factory=dict)
+    day: int = 1
+    """Days along this line, from 1: when the next shadow is due, and what it draws by chance, hang on days and not on
+    how many segmentations there were in them."""
 
     @property
     def ids(self) -> list[int]:
@@ -88,6 +91,7 @@ def begin(
     generation: int = 1,
     next_id: int = 0,
     weeks: Weeks | None = None,
+    day: int = 1,
 ) -> Registry:
     """The first segmentation of `vectors` [n, d]: ids go up from `next_id` by falling size. See `cluster.fit.fit`.
 
@@ -110,16 +114,14 @@ def begin(
     ground, seen = None, Seen(np.empty(0, np.int64), found.found)
     if found.landmarks is not None:
         ground, seen = (
-            _ground(found.landmarks, members, Changed.nobody(monday), generation, weeks),
+            _ground(found.landmarks, members, Changed.nobody(monday), day, weeks),
             Seen(found.landmarks.rows, found.found),
         )
-    rest = (found.message, ground, seen, (), Changed.nobody(max(monday - WEEK, NEVER)), found.figures)
+    rest = (found.message, ground, seen, (), Changed.nobody(max(monday - WEEK, NEVER)), found.figures, day)
     return Registry(generation, next_id + len(segments), tuple(segments), members, joins, (), *rest)
 
 
-def _ground(
-    landmarks: Landmarks, members: Membership, changed: Changed, generation: int, weeks: Weeks | None
-) -> Ground:
+def _ground(landmarks: Landmarks, members: Membership, changed: Changed, day: int, weeks: Weeks | None) -> Ground:
     """The landmarks with what is known of them now; everybody is at home where they are from now on.
 
     But not who is there by the last weeks: of them, the ground knows where the whole history says. It learns to tell
@@ -131,7 +133,7 @@ def _ground(
     now[sent] = members.home[sent]
     members.home[:] = now
     likely = likely_of(weeks, rows, labels[rows], changed.monday)
-    return Ground(landmarks, now[rows], members.part[rows].copy(), members.positions[rows].copy(), generation, likely)
+    return Ground(landmarks, now[rows], members.part[rows].copy(), members.positions[rows].copy(), day, likely)
 
 
 def advance(
@@ -145,8 +147,9 @@ def advance(
     view: Space | None = None,
     same_space: bool = True,
     weeks: Weeks | None = None,
+    days: int = 1,
 ) -> Registry:
-    """The next generation.
+    """The next generation, `days` after the one before.
 
     `was` int64 [n] is each customer's row before (-1 for new ones), `fresh` the ascending rows of those whose vectors
     changed and of new ones; `same_space` tells whether equal vectors mean equal behaviour, or a new model made them. A
@@ -160,26 +163,28 @@ def advance(
     here[was[was >= 0]] = np.flatnonzero(was >= 0)
     weeks = weeks if config.change_z else None
     if before.ground is None:
-        begun = begin(vectors, config, progress, sample, view, before.generation + 1, before.next_id, weeks)
+        line = (before.generation + 1, before.next_id, weeks, before.day + days)
+        begun = begin(vectors, config, progress, sample, view, *line)
         changed = Changed.nobody()
         if weeks is not None:
             changed = brought_up(before.changed.now(here), weeks, config, None)
         return replace(begun, events=before.events, changed=changed)
     if why := unfit(vectors, sample, config):
         raise InputError(f"{why}; the segments before this stay as they are")
-    generation, n = before.generation + 1, len(vectors)
+    generation, day, n = before.generation + 1, before.day + days, len(vectors)
     members, ground = carried(before.members, was), before.ground.now(here)
     rows = before.seen.rows
     seen = Seen(np.where(rows >= 0, here[np.maximum(rows, 0)], -1), before.seen.found)
-    ledger = Ledger(generation, before.next_id, list(before.segments), before.joins, members, members.labels.copy())
+    told = (list(before.segments), before.joins, members, members.labels.copy(), day)
+    ledger = Ledger(generation, before.next_id, *told)
     shadow: tuple[Landmarks, Neighbours, Structure] | None = None
-    if is_due(before, config, same_space):
+    if is_due(before, config, same_space, days):
         with progress.task("Comparing customers", None):
             landmarks, near = find_landmarks(vectors, sample, config, view)
-        seed = config.seed + SEED_STEP * generation
+        seed = config.seed + SEED_STEP * day
         shadow = landmarks, near, find_structure(landmarks, near, n, config, seed, progress)
         if not same_space:
-            ground = _ground(landmarks, members, before.changed.now(here), generation, None)
+            ground = _ground(landmarks, members, before.changed.now(here), day, None)
     changed, fresh, ground = _lately(before.changed.now(here), fresh, ground, config, weeks, progress)
     figures = _vote(ledger, vectors, fresh, ground, config, progress, changed)
     pending = list(before.pending)
@@ -188,8 +193,8 @@ def advance(
         then[seen.rows[seen.rows >= 0]] = seen.found[seen.rows >= 0]
         pending = settle(ledger, vectors, shadow, then, pending, config, progress, renewed=not same_space)
         seen = Seen(shadow[0].rows, shadow[2].labels)
-        if ledger.events or not same_space or generation - ground.since >= config.renew_every:
-            ground = _ground(shadow[0], members, changed.into(ledger.heirs()), generation, weeks)
+        if ledger.events or not same_space or day - ground.since >= config.renew_every:
+            ground = _ground(shadow[0], members, changed.into(ledger.heirs()), day, weeks)
     else:
         ledger.bury_empty()
         ground = replace(ground, labels=ledger.after_events(ground.labels))
@@ -208,6 +213,7 @@ def advance(
         tuple(pending),
         changed.into(ledger.heirs()),
         figures | {"landmarks": len(sample), "core": core, "shadow": shadow is not None, "ground": ground.since},
+        day,
     )
 
 
@@ -231,9 +237,14 @@ def _lately(
     return changed, np.union1d(fresh, np.concatenate([before.rows, changed.rows])), ground
 
 
-def is_due(before: Registry, config: SegmentsConfig, same_space: bool = True) -> bool:
-    """Whether the generation after `before` compares itself with a fresh segmentation; see `advance`."""
-    return before.ground is None or not same_space or before.generation % config.shadow_every == 0
+def is_due(before: Registry, config: SegmentsConfig, same_space: bool = True, days: int = 1) -> bool:
+    """Whether the generation `days` after `before` compares itself with a fresh segmentation; see `advance`."""
+    return before.ground is None or not same_space or days >= days_to_shadow(before.day, config)
+
+
+def days_to_shadow(day: int, config: SegmentsConfig) -> int:
+    """In how many days of the line, after `day`, a shadow is due."""
+    return config.shadow_every - (day - 1) % config.shadow_every
 
 
 def carried(before: Membership, was: Ints) -> Membership:

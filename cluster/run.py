@@ -47,12 +47,13 @@ def run(
     progress: Progress = SILENT,
     previous: Earlier | None = None,
     weeks: Weeks | None = None,
+    days: int = 1,
 ) -> Segments:
     """Find, describe, name and draw the segments, and write them at `folder`; a finished equal artifact is reused.
 
-    With `previous` ones the segments go on from these and keep their identities (`cluster.registry`), as long as half
-    of the customers are still there. `weeks` tells who has lived differently lately, which may send them to another
-    segment; without it, whole histories alone do. Row i of `behaviour` is row i of `embeddings`.
+    With `previous` ones, `days` old, the segments go on from these and keep their identities (`cluster.registry`), as
+    long as half of the customers are still there. `weeks` tells who has lived differently lately, which may send them
+    to another segment; without it, whole histories alone do. Row i of `behaviour` is row i of `embeddings`.
     Raises InputError where they do not fit or a vector is not finite, and ArtifactError where the previous ones cannot
     be read.
     """
@@ -66,13 +67,14 @@ def run(
     settings = config.model_dump(mode="json", exclude={"threads"})
     weeks = weeks if config.change_z else None
     line = [*([previous.segments.key] if previous else []), *(["weeks"] if weeks else [])]
+    line += [f"{days} days"] if previous and days != 1 else []
     key = key_of(KIND, VERSION, ALGORITHM, settings, embeddings.key, fingerprint(behaviour), *line)
     if stands(folder, KIND, VERSION, key):
         return Segments.load(folder, deep=False)
     check(embeddings.vectors)
     # the products of BLAS differ in their last bits with its number of threads
     with threadpool_limits(1, user_api="blas"):
-        registry, figures, looked = _registered(config, embeddings, behaviour, progress, previous, weeks)
+        registry, figures, looked = _registered(config, embeddings, behaviour, progress, previous, weeks, days)
     with progress.task("Describing segments", None):
         before = previous.segments.profiles if previous else ()
         profiles = describe(registry, embeddings, behaviour, config, figures["set_aside"], before, seek=looked)
@@ -100,6 +102,7 @@ def _registered(
     progress: Progress,
     previous: Earlier | None,
     weeks: Weeks | None,
+    days: int,
 ) -> tuple[Registry, dict[str, Any], bool]:
     """The registry, begun or gone on from, figures on the way, and whether new segments were looked for."""
     vectors, sample = embeddings.vectors, sample_of(embeddings.customers, config)
@@ -113,12 +116,13 @@ def _registered(
     models = [e.manifest.parents.get("model") for e in (previous.embeddings, embeddings)]
     same_space = models[0] == models[1] and previous.embeddings.width == embeddings.width
     told = {"customers": found.counts(), "set_aside": previous.segments.manifest.figures.get("set_aside", [])}
-    view, looked = None, is_due(before, config, same_space)
+    view, looked = None, is_due(before, config, same_space, days)
     if looked:
         view = _view(config, vectors, behaviour, progress)
         told["set_aside"] = sorted(view.aside) if view else []
     space = view.space if view else None
-    registry = advance(before, found.was, found.fresh, vectors, config, progress, sample, space, same_space, weeks)
+    how = (config, progress, sample, space, same_space, weeks, days)
+    registry = advance(before, found.was, found.fresh, vectors, *how)
     return registry, told, looked
 
 

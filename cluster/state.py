@@ -49,6 +49,7 @@ def write_state(writer: ArtifactWriter, registry: Registry, lineage: str) -> Non
         "format": FORMAT,
         "lineage": lineage,
         "generation": registry.generation,
+        "day": registry.day,
         "next_id": registry.next_id,
         "segments": [asdict(segment) for segment in registry.segments],
         "joins": registry.joins,
@@ -92,6 +93,11 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return told
 
 
+def day_of(told: dict[str, Any]) -> int:
+    """The day along its line of a registry; before days were told, there was a generation a day."""
+    return int(told.get("day", told["generation"]))
+
+
 def read_events(told: dict[str, Any]) -> tuple[SegmentEvent, ...]:
     """The events among the facts."""
     return tuple(SegmentEvent(**{**event, "others": tuple(event["others"])}) for event in told["events"])
@@ -116,6 +122,7 @@ def read_registry(folder: Path, members: Membership) -> Registry:
                 Proposal(p["kind"], tuple(p["segments"]), tuple(p["clusters"]), p["evidence"]) for p in told["pending"]
             ),
             changed=read_changed(folder, told),
+            day=day_of(told),
         )
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ArtifactError(f"{folder}: not a readable registry of segments ({error}); rebuild the segments") from None

@@ -86,8 +86,7 @@ def forget(
         catalogue = stack.enter_context(open_catalogue(workspace))
         _finish_before(workspace, catalogue)
         finish_pruning(workspace, catalogue, actor)
-        texts = _as_known(workspace, given)
-        who = Named(frozenset(texts), _whole(workspace))
+        who, texts = _named(workspace, given)
         receipt = _erased(workspace, catalogue, who, texts, progress, actor, stack)
     with progress.task("Searching every byte", None):
         searched = search(workspace, who)
@@ -114,8 +113,8 @@ def finish_in_store(
         error.add_note(UNFINISHED)
         raise
     with progress.task("Searching the object store", None):
-        ids = [form for customer in customers for form in (str(customer), str(customer).strip())]
-        found = search_store(remote, Named.of(ids, whole=_whole(remote.local)))
+        given = [text for customer in customers if (text := str(customer)).strip()]
+        found = search_store(remote, _named(remote.local, given)[0])
     told = {"found": list(found.found), "unread": list(found.unread)}
     receipt["store"] = {"url": remote.url, "others": found.files, "bytes": found.size, **told}
     receipt["untouched"] += [{"what": what, "why": why} for what, why in IN_STORE]
@@ -174,8 +173,8 @@ def _erased(
             check(rewrite, workspace)
         receipt = _receipt(id, catalogue, register.hashes(asked.ids), asked, texts, taken, actor)
         receipt["models"] = [path.name for path in _folders(workspace.models)]
-        receipt["removed"] += _objections(catalogue, receipt["hashes"], who.whole)
-        told = {"catalogue": fingerprint(register.salt()), "whole": who.whole}
+        receipt["removed"] += _objections(catalogue, receipt["hashes"], who)
+        told = {"catalogue": fingerprint(register.salt()), "whole": who.whole, "bare": who.bare}
         facts = {"receipt": receipt, "audiences": now, **told}
     except BaseException:
         rewrite.drop()
@@ -193,18 +192,24 @@ def _asked(workspace: Workspace, catalogue: Catalogue, who: Named, texts: tuple[
         known |= {str(id) for id in population.filter(pl.Series(who.among(population))).to_list()}
     ids = _as_registered(texts, types)
     hashes = Erasures(catalogue).hashes(ids)
-    register = {id for id, hash in zip(ids, hashes, strict=True) if objections_of(catalogue, [hash], whole=who.whole)}
-    return _Asked(who, ids, len(known | register))
+    register = {id for id, hash in zip(ids, hashes, strict=True) if objections_of(catalogue, [hash], who)}
+    met = known | register
+    return _Asked(who, ids, len({id.strip() for id in met} if who.bare else met))
 
 
-def _as_known(workspace: Workspace, given: Sequence[str]) -> tuple[str, ...]:
-    """Ids as they were given where somebody is known by that, else without blanks around."""
-    padded = [text for text in given if text != text.strip()]
-    known = set[str]()
-    for population in _populations(workspace) if padded else ():
+def _named(workspace: Workspace, given: Sequence[str]) -> tuple[Named, tuple[str, ...]]:
+    """Whom ids name, and the ids as they are looked for.
+
+    Without space around where that tells all customers apart; else as they were given where somebody is known by that.
+    """
+    bare, known = True, set[str]()
+    for population in _populations(workspace):
         if population.dtype == pl.String:
-            known |= set(population.filter(population.is_in(pl.Series(padded).implode())).to_list())
-    return tuple(dict.fromkeys(text if text in known else text.strip() for text in given))
+            stripped = population.str.strip_chars()
+            bare = bare and bool((stripped == population).all() or stripped.n_unique() == len(population))
+            known |= set(population.filter(population.is_in(pl.Series(given).implode())).to_list())
+    texts = tuple(dict.fromkeys(text if text in known and not bare else text.strip() for text in given))
+    return Named(frozenset(texts), _whole(workspace), bare), texts
 
 
 def _whole(workspace: Workspace) -> bool:
@@ -250,8 +255,8 @@ def _leftovers(rewrite: Rewrite, workspace: Workspace) -> list[Taken]:
     return [Taken("leftovers of killed runs", {"files and folders": len(places)})] if places else []
 
 
-def _objections(catalogue: Catalogue, hashes: Sequence[str], whole: bool) -> list[dict[str, Any]]:
-    count = objections_of(catalogue, hashes, whole=whole)
+def _objections(catalogue: Catalogue, hashes: Sequence[str], who: Named) -> list[dict[str, Any]]:
+    count = objections_of(catalogue, hashes, who)
     return [{"artifact": "register of objections", "objections": count}] if count else []
 
 

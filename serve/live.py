@@ -17,10 +17,13 @@ import structlog
 from configs.errors import KinfolkError
 from serve.snapshot import Snapshot
 from store.artifact import MANIFEST
+from store.maps import bring_in, let_go
 from store.workspace import Workspace
 
 log = structlog.get_logger("kinfolk.serve")
 RETRY_FIRST, RETRY_LONGEST = 2.0, 60.0
+BESIDE = 0.25
+"""Of one processor, what checking a new snapshot's bytes may take while another one is served."""
 
 Stat = tuple[int, int, int]
 Mark = tuple[Stat | None, Stat | None]
@@ -126,7 +129,7 @@ class Live:
             return False
         if name is None:
             return False
-        self._swap(Snapshot.load(self.workspace, name))
+        self._swap(Snapshot.load(self.workspace, name, share=1.0 if self.snapshot is None else BESIDE))
         return True
 
     def _is_served(self, name: str, served: Snapshot) -> bool:
@@ -134,12 +137,16 @@ class Live:
         return name == served.name and self.workspace.manifest(name) == served.manifest
 
     def _swap(self, snapshot: Snapshot) -> None:
+        if self.snapshot is not None:
+            bring_in(snapshot.mapped[:1])  # the vectors, which every request reads
         before, self.snapshot, self.fault = self.snapshot, snapshot, None
         self._wait = RETRY_FIRST
         if before is not None:
             self.swaps += 1
         log.info("serving", snapshot=snapshot.name, before=before.name if before else None)
         self.on_change()
+        if before is not None:
+            let_go(before.mapped)  # whoever ends its last request unmaps it then, which stops everything meanwhile
 
     def _refuse(self, name: str | None, error: Exception) -> None:
         self.failures += 1

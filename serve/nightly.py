@@ -22,7 +22,8 @@ import embed.refresh
 import eventlog.night
 import index.artifact
 import index.run
-from cluster.artifact import Segments
+from cluster.artifact import Segments, day_along_line
+from cluster.registry import days_to_shadow
 from configs.errors import ConflictError, InputError
 from configs.progress import SILENT, Progress
 from embed.artifact import Embeddings
@@ -84,6 +85,27 @@ class Served:
         return parts_at(self.folder, self.log)
 
 
+def days_of(recipe: Recipe, workspace: Workspace, as_of: date) -> list[date]:
+    """The nights that one up to `as_of` is made of: itself, and before it each day since the last on which new segments
+    are looked for, so that what becomes of segments does not hang on how often there were nights.
+
+    Raises NotFoundError where nothing is served yet, InputError for a day that is still to come.
+    """
+    _check_clock(as_of, datetime.now(UTC))
+    folder = workspace.snapshot_folder()
+    if (line := day_along_line(folder / "segments")) is None:
+        return [as_of]
+    log = workspace.eventlogs / workspace.manifest(folder.name).parents["eventlog"]
+    last = _last_day(folder, EventLog.load(log, deep=False))
+    day, every = last + timedelta(days=days_to_shadow(line, recipe.segments)), recipe.segments.shadow_every
+    begin = max(day.isoformat(), quiet_until(workspace, folder.name) or "")
+    looks = []
+    while day < as_of:
+        looks.append(day)
+        day += timedelta(days=every)
+    return [*(look for look in looks if look.isoformat() >= begin), as_of]
+
+
 def run_night(
     recipe: Recipe,
     workspace: Workspace,
@@ -104,11 +126,7 @@ def run_night(
     if recipe.night.webhook is not None:
         secret_of(recipe.night.webhook)  # a missing one is told before the work, not after it
     clock = now or datetime.now(UTC)
-    if as_of > clock.date():
-        raise InputError(
-            f"--as-of {as_of}: by this machine's clock ({clock:%Y-%m-%d %H:%M} UTC) that day is still to come; "
-            "name a day that has begun, or set the clock right"
-        )
+    _check_clock(as_of, clock)
     until = datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC) + timedelta(days=1)
     with workspace.lock(), open_catalogue(workspace) as catalogue:
         catalogue.interrupt_runs()
@@ -134,6 +152,20 @@ def run_night(
             return report
 
 
+def _check_clock(as_of: date, clock: datetime) -> None:
+    if as_of > clock.date():
+        raise InputError(
+            f"--as-of {as_of}: by this machine's clock ({clock:%Y-%m-%d %H:%M} UTC) that day is still to come; "
+            "name a day that has begun, or set the clock right"
+        )
+
+
+def _last_day(folder: Path, log: EventLog) -> date:
+    """The day up to which a snapshot's events were taken."""
+    facts = load_facts(folder)
+    return date.fromisoformat(facts.as_of) if facts else datetime.fromtimestamp(log.end / SECOND, UTC).date()
+
+
 def _check_day(served: Served, until: datetime) -> None:
     """Refuse a day before what is served: events are never taken back."""
     last = served.last
@@ -147,10 +179,10 @@ def _check_day(served: Served, until: datetime) -> None:
 def _nothing_new(served: Served, as_of: date, around: Setting) -> Report:
     """The report of a night without events: written where the day is a new one, so that it is not missed later."""
     reason = f"No new events up to the end of {as_of}; {served.name} stays served."
-    model, day, facts = served.model.key, as_of.isoformat(), load_facts(served.folder)
+    model, day = served.model.key, as_of.isoformat()
     timings = around.watch.told()
     report = Report("night", "nothing_new", day, reason, None, served.name, model, model, timings=timings)
-    if day > (facts.as_of if facts else served.last.date().isoformat()):
+    if as_of > _last_day(served.folder, served.log):
         write_report(report, around.workspace.nights / f"{day}-{served.name}")
     return report
 
@@ -204,7 +236,8 @@ class _Night:
             with self.watch("segment"):
                 weeks = EventWeeks(recipe.embed, model, grown.log)
                 place, before_it = folder / "segments", segments_of(old)
-                cluster.run.run(recipe.segments, vectors, described, place, self.progress, before_it, weeks)
+                days = max((self.as_of - _last_day(old, self.served.log)).days, 0)
+                cluster.run.run(recipe.segments, vectors, described, place, self.progress, before_it, weeks, days)
             indexed.result()
         return parts_at(folder, grown.log)
 

@@ -32,18 +32,25 @@ def as_noted(customers: Sequence[int | str], snapshot: Snapshot | None) -> list[
 
 
 def in_register(noted: Sequence[str], objections: Objections, snapshot: Snapshot | None) -> list[str]:
-    """Ids as `as_noted` gives them, and after each its other forms in the register: "007" noted before 7 was known."""
-    if snapshot is None or snapshot.customer_type != "integer":
+    """Ids as `as_noted` gives them, and after each its other forms in the register: "007" noted before 7 was known,
+    "c7" before "c7  " was.
+    """
+    if snapshot is None:
         return list(noted)
-    forms: dict[int, list[str]] = {}
+    forms: dict[int | str, list[str]] = {}
     for form in objections.unusual():
-        if (number := whole_number(form)) is not None and form != str(number):
-            forms.setdefault(number, []).append(form)
+        forms.setdefault(_meant(form, snapshot), []).append(form)
     found: list[str] = []
     for id in noted:
-        number = whole_number(id)
-        found += [id, *(() if number is None else forms.get(number, ()))]
+        meant = _meant(id, snapshot)
+        found += dict.fromkeys((id, str(meant), *forms.get(meant, ())))
     return found
+
+
+def _meant(id: str, snapshot: Snapshot) -> int | str:
+    """What all forms of one customer's id have in common."""
+    number = whole_number(id) if snapshot.customer_type == "integer" else None
+    return id.strip() if number is None else number
 
 
 def note(noted: Sequence[str], objects: bool, objections: Objections, snapshot: Snapshot | None, *, actor: str) -> int:
@@ -51,9 +58,11 @@ def note(noted: Sequence[str], objects: bool, objections: Objections, snapshot: 
     every = in_register(noted, objections, snapshot)
     if not objects:
         return objections.note(every, False, actor=actor)
+    if snapshot is None:
+        return objections.note(noted, True, actor=actor)
     others = set(every) - set(noted)
-    standing = {whole_number(form) for form in others if (found := objections.of(form)) and found.objects}
-    return objections.note([id for id in noted if not others or whole_number(id) not in standing], True, actor=actor)
+    standing = {_meant(one.customer, snapshot) for one in objections.standing() if one.customer in others}
+    return objections.note([id for id in noted if _meant(id, snapshot) not in standing], True, actor=actor)
 
 
 def said(customer: str, objections: Objections, snapshot: Snapshot | None) -> Objection | None:
@@ -65,13 +74,9 @@ def said(customer: str, objections: Objections, snapshot: Snapshot | None) -> Ob
 
 def objected_in(snapshot: Snapshot, objections: Objections) -> Mask | None:
     """bool [n]: which customers of a snapshot object; None where nobody does."""
-    customers = [objection.customer for objection in objections.standing()]
-    if not customers:
-        return None
-    rows = snapshot.embeddings.rows_of(pl.Series(customers, dtype=pl.String))
-    mask = np.zeros(snapshot.n_customers, dtype=bool)
-    mask[rows[rows >= 0]] = True
-    return mask if mask.any() else None
+    who = objecting(objections)
+    mask = who.among(snapshot.embeddings.customers) if who.texts else None
+    return None if mask is None or not mask.any() else mask
 
 
 class Standing(NamedTuple):
@@ -124,8 +129,8 @@ def still_exported(members: pl.DataFrame, objections: Objections) -> pl.DataFram
 
 
 def objecting(objections: Objections) -> Named:
-    """Who objects, by their ids in any form: for lists that were made of an earlier snapshot."""
-    return Named.of(objection.customer for objection in objections.standing())
+    """Who objects, by their ids in any form."""
+    return Named(frozenset(objection.customer.strip() for objection in objections.standing()), bare=True)
 
 
 def still_entering(changes: pl.DataFrame, objections: Objections) -> pl.DataFrame:

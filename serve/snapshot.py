@@ -41,15 +41,15 @@ class Snapshot:
     segments: Segments
 
     @classmethod
-    def load(cls, workspace: Workspace, name: str | None = None, *, deep: bool = True) -> Self:
+    def load(cls, workspace: Workspace, name: str | None = None, *, deep: bool = True, share: float = 1.0) -> Self:
         """Open a published snapshot, the served one where no name is given.
 
-        `deep` checks every byte of every file against the manifests. Raises NotFoundError, and ArtifactError naming
-        the file where something is damaged or the parts do not belong together.
+        `deep` checks every byte of every file against the manifests, with that `share` of one processor. Raises
+        NotFoundError, and ArtifactError naming the file where something is damaged or the parts do not belong together.
         """
         folder = workspace.snapshot_folder(name)
         # each part's own manifest is a file of the snapshot, so one deep pass here covers the parts' files too
-        manifest = workspace.verify_snapshot(folder.name, deep=deep)
+        manifest = workspace.verify_snapshot(folder.name, deep=deep, share=share)
         embeddings = Embeddings.load(folder / "embeddings", deep=False)
         snapshot = cls(
             folder.name,
@@ -69,6 +69,12 @@ class Snapshot:
         """What tells its bytes from those that it had before customers were erased: its name, and how many were."""
         erased = int(self.manifest.figures.get("erased", 0))
         return f"{self.name}-{erased}" if erased else self.name
+
+    @property
+    def mapped(self) -> tuple[npt.NDArray[np.generic], ...]:
+        """What is large and may lie in mapped files, the vectors first."""
+        parts = (self.embeddings.vectors, self.embeddings.states.matrix, self.behaviour.matrix)
+        return tuple(part for part in parts if isinstance(part, np.ndarray))
 
     @property
     def n_customers(self) -> int:

@@ -242,9 +242,10 @@ def read_manifest(folder: Path) -> Manifest:
         raise ArtifactError(f"{path}: damaged manifest ({error}); {REBUILD}") from None
 
 
-def verify(folder: Path, kind: str, version: int, *, deep: bool = True) -> Manifest:
+def verify(folder: Path, kind: str, version: int, *, deep: bool = True, share: float = 1.0) -> Manifest:
     """Check an artifact against its manifest: kind, format version, sizes and, where `deep`, SHA-256 of every file.
 
+    A `share` below 1 is how much of one processor's time reading may take, see `store.digests.sha256`.
     Raises ArtifactError naming the first file that is missing, truncated, changed or newer than `version`, and
     StorageError where the disk refuses to be read.
     """
@@ -257,17 +258,17 @@ def verify(folder: Path, kind: str, version: int, *, deep: bool = True) -> Manif
             "upgrade kinfolk"
         )
     if deep:
-        check_bytes(folder, manifest, manifest.files, threads=2)
+        check_bytes(folder, manifest, manifest.files, threads=2 if share == 1 else 1, share=share)
     with storage_errors(folder):
         for name, expected in manifest.files.items() if not deep else ():
             _check_file(folder / name, expected, deep)
     return manifest
 
 
-def check_bytes(folder: Path, manifest: Manifest, names: Iterable[str], threads: int = 1) -> None:
+def check_bytes(folder: Path, manifest: Manifest, names: Iterable[str], threads: int = 1, share: float = 1.0) -> None:
     """Check the SHA-256 of some of an artifact's files, several at a time. Raises as `verify` does."""
     with storage_errors(folder), ThreadPoolExecutor(threads, "verify") as pool:
-        checks = [pool.submit(_check_file, folder / name, manifest.files[name], deep=True) for name in names]
+        checks = [pool.submit(_check_file, folder / name, manifest.files[name], True, share) for name in names]
         try:
             for check in checks:
                 check.result()
@@ -275,7 +276,7 @@ def check_bytes(folder: Path, manifest: Manifest, names: Iterable[str], threads:
             pool.shutdown(cancel_futures=True)
 
 
-def _check_file(path: Path, expected: Mapping[str, Any], deep: bool) -> None:
+def _check_file(path: Path, expected: Mapping[str, Any], deep: bool, share: float = 1.0) -> None:
     if not path.is_file():
         raise ArtifactError(f"{path}: missing; {REBUILD}")
     size = path.stat().st_size
@@ -284,7 +285,7 @@ def _check_file(path: Path, expected: Mapping[str, Any], deep: bool) -> None:
             f"{path}: {size} bytes long, its manifest says {expected['size']}, so it is truncated or was "
             f"changed; {REBUILD}"
         )
-    if deep and sha256(path) != expected["sha256"]:
+    if deep and sha256(path, share) != expected["sha256"]:
         raise ArtifactError(
             f"{path}: its SHA-256 differs from the manifest's, so it is corrupt or was changed; {REBUILD}"
         )

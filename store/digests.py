@@ -7,6 +7,7 @@ read. Checks that are asked for read every byte all the same; what they find is 
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,12 +27,15 @@ _known: dict[tuple[int, int], tuple[Stamp, str]] = {}
 """Device and inode -> size and times when it was hashed, and what came out."""
 
 
-def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes, every one of which is read, in bounded memory."""
+def sha256(path: Path, share: float = 1.0) -> str:
+    """Hex SHA-256 of a file's bytes, every one of which is read, in bounded memory.
+
+    `share` of the time is spent on it, the rest waited: for who has other things to do meanwhile.
+    """
     with path.open("rb", buffering=0) as file:
         before = os.fstat(file.fileno())
         digest = hashlib.sha256()
-        _read_on(file, digest)
+        _read_on(file, digest, share=share)
         found = digest.hexdigest()
         remember(before, os.fstat(file.fileno()), found)
     return found
@@ -103,11 +107,15 @@ def filled(path: Path, begin: int) -> Iterator[Callable[[Sequence[memoryview]], 
             remember(stat, stat, digest.hexdigest())
 
 
-def _read_on(file: FileIO, digest: "hashlib._Hash", until: int | None = None) -> None:
+def _read_on(file: FileIO, digest: "hashlib._Hash", until: int | None = None, share: float = 1.0) -> None:
     """Hash a file from where it stands to byte `until` or its end, in bounded memory."""
     view = memoryview(bytearray(CHUNK))
+    begun = time.thread_time()  # what was taken from others, not what was waited for them
     while size := file.readinto(view if until is None else view[: until - file.tell()]):
         digest.update(view[:size])
+        if share < 1:
+            time.sleep((time.thread_time() - begun) * (1 / share - 1))
+            begun = time.thread_time()
 
 
 def remember(before: os.stat_result, after: os.stat_result, digest: str) -> None:

@@ -45,6 +45,8 @@ class Named:
     """Ids as they were given."""
     whole: bool = False
     """Whether all customers are known by whole numbers, so that "007" in a list of the user's is 7."""
+    bare: bool = False
+    """Whether `texts` have no space around, and space around other ids makes no difference."""
 
     @classmethod
     def of(cls, ids: Iterable[int | str], *, whole: bool = False) -> "Named":
@@ -65,6 +67,7 @@ class Named:
     def among(self, ids: pl.Series) -> Mask:
         """bool [len(ids)]: which of some ids, whole numbers or text, are of these customers."""
         if ids.dtype == pl.String:
+            ids = ids.str.strip_chars() if self.bare else ids
             found = ids.is_in(pl.Series(sorted(self.texts), dtype=pl.String).implode()).fill_null(False).to_numpy()
             return found | self._among_numbers(ids) if self.whole else found
         return self._among(ids)
@@ -115,9 +118,10 @@ class ErasedNow:
         return key_of(fingerprint(self.salt), sorted(self.known)) if self.known else ""
 
     def __call__(self, ids: pl.Series) -> Mask:
-        """bool [len(ids)]: which of some ids (Int64 or String) were erased and must not come back."""
+        """bool [len(ids)]: which of some ids (Int64 or String), with any space around, were erased and must not come
+        back."""
         different = ids.unique().drop_nulls().to_list() if self.known else []
-        erased = [id for id in different if _hash(self.salt, str(id)) in self.known]
+        erased = [id for id in different if any(_hash(self.salt, form) in self.known for form in _spaced(str(id)))]
         if not erased:
             return np.zeros(len(ids), dtype=bool)
         return ids.is_in(pl.Series(erased, dtype=ids.dtype).implode()).fill_null(False).to_numpy()
@@ -203,6 +207,10 @@ def _forms(id: int | str) -> set[str]:
     return {given, text, str(int(text))} if WHOLE_NUMBER.fullmatch(text) else {given, text}
 
 
+def _spaced(id: str) -> set[str]:
+    return {id, id.strip()}
+
+
 def _hash(salt: bytes, id: str) -> str:
     return hmac.digest(salt, id.encode(), "sha256").hex()
 
@@ -237,7 +245,8 @@ def _note(catalogue: Catalogue, salt: bytes, facts: Mapping[str, Any]) -> None:
             return
         at, actor = datetime.fromisoformat(facts["receipt"]["at"]), facts["receipt"]["actor"]
         session.add_all(ErasureRow(hash=hash, at=at, actor=actor, receipt=receipt) for hash in sorted(hashes))
-        for customer in _of(session, salt, hashes, facts.get("whole", False)):
+        same = Named(frozenset(), facts.get("whole", False), facts.get("bare", False))
+        for customer in _of(session, salt, hashes, same):
             session.execute(delete(ObjectionRow).where(ObjectionRow.customer == customer))
         for id, now in facts["audiences"].items():
             row = session.get(AudienceRow, id)
@@ -248,17 +257,23 @@ def _note(catalogue: Catalogue, salt: bytes, facts: Mapping[str, Any]) -> None:
         catalogue.append_audit(session, actor, "erasure", receipt, told)
 
 
-def _of(session: Session, salt: bytes, hashes: set[str], whole: bool) -> list[str]:
-    """Customers in the register of objections who are among the erased, in any form where ids are `whole` numbers."""
+def _of(session: Session, salt: bytes, hashes: set[str], who: Named) -> list[str]:
+    """Customers in the register of objections who are among the erased, in any form that `who` takes for the same."""
     customers = session.scalars(select(ObjectionRow.customer).distinct())
-    return [c for c in customers if any(_hash(salt, form) in hashes for form in (_forms(c) if whole else {c}))]
+    return [c for c in customers if any(_hash(salt, form) in hashes for form in _same(c, who))]
 
 
-def objections_of(catalogue: Catalogue, hashes: Iterable[str], *, whole: bool = False) -> int:
-    """How many customers with these hashes are in the register of objections; `whole`: ids are whole numbers."""
+def _same(id: str, who: Named) -> set[str]:
+    if who.whole:
+        return _forms(id)
+    return _spaced(id) if who.bare else {id}
+
+
+def objections_of(catalogue: Catalogue, hashes: Iterable[str], who: Named) -> int:
+    """How many customers with these hashes are in the register of objections, in any form that `who` takes for them."""
     salt = Erasures(catalogue).salt()
     with catalogue.session(write=False) as session:
-        return len(_of(session, salt, set(hashes), whole))
+        return len(_of(session, salt, set(hashes), who))
 
 
 def write_receipt(root: Path, receipt: Mapping[str, Any]) -> None:

@@ -55,10 +55,11 @@ class Objections:
             return [_objection(row) for row in session.scalars(query.order_by(ObjectionRow.customer))]
 
     def unusual(self) -> list[str]:
-        """Customers who ever said something, by ids that begin like a whole number in another form: "007", "+7"."""
+        """Customers who ever said something, by ids that may be another form of one: "007", "+7", "c7  "."""
         with self._catalogue.session(write=False) as session:
-            begins = [ObjectionRow.customer.like(sign) for sign in ("0_%", "+%", "-0%")]
-            return list(session.scalars(select(ObjectionRow.customer).where(or_(*begins)).distinct()))
+            like = [ObjectionRow.customer.like(form) for form in ("0_%", "+%", "-0%")]
+            spaced = ObjectionRow.customer != func.trim(ObjectionRow.customer)
+            return list(session.scalars(select(ObjectionRow.customer).where(or_(*like, spaced)).distinct()))
 
     def of(self, customer: str) -> Objection | None:
         """What a customer last said; None where they said nothing."""

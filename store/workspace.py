@@ -167,9 +167,9 @@ class Workspace:
             raise NotFoundError(f"{self.root}: no snapshot {wanted!r}; there are: {', '.join(standing) or 'none'}")
         return self.snapshots / wanted
 
-    def verify_snapshot(self, name: str | None = None, *, deep: bool = True) -> Manifest:
+    def verify_snapshot(self, name: str | None = None, *, deep: bool = True, share: float = 1.0) -> Manifest:
         """Check every file of a snapshot against its manifest; ArtifactError names what is damaged."""
-        return verify(self.snapshot_folder(name), "snapshot", SNAPSHOT_VERSION, deep=deep)
+        return verify(self.snapshot_folder(name), "snapshot", SNAPSHOT_VERSION, deep=deep, share=share)
 
     def manifest(self, name: str | None = None) -> Manifest:
         """The manifest of a snapshot, its own checksum checked, its files not."""

@@ -20,9 +20,11 @@ from serve.forget import forget
 from serve.objections import objecting
 from serve.webhook import deliver
 from serve.webhook_config import WebhookConfig
+from store.erasures import Erasures
 from store.objections import Objections
 from store.workspace import Workspace
 
+SPACES = "%20%20%20"
 SEEDS = np.flatnonzero(group_of(N) == 1)[:60].tolist()
 
 
@@ -77,6 +79,19 @@ def test_it_is_withdrawn_in_any_form(early: Service, root: Path) -> None:
     assert early.get("/v1/objections/033")["objects"] is True
 
 
+def test_who_objects_in_one_form_and_withdrew_in_another_objects(early: Service, root: Path) -> None:
+    early.client.post("/v1/objections", json={"object": ["33", "033", " 34 ", "-036"]})
+    early.client.post("/v1/objections", json={"withdraw": ["33"]})
+    assert early.get("/v1/objections/34")["customer_id"] == "34"
+    publish(root)
+    early.live.open()
+    assert early.get("/v1/objections/33")["objects"] is True
+    assert early.get("/v1/objections/-36")["objects"] is True
+    near = {found["customer_id"] for found in early.get("/v1/customers/1/similar", k=N)["similar"]}
+    assert not {33, 34} & near
+    assert len(near) == N - 3
+
+
 def test_a_webhook_leaves_them_out(early: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KINFOLK_WEBHOOK_SECRET", "s" * 32)
     early.client.post("/v1/objections", json={"object": ["033"]})
@@ -104,9 +119,59 @@ def test_ids_that_are_filled_up_with_spaces_can_object_and_be_erased(early: Serv
     members = early.get("/v1/segments/2/members", limit=1000)["members"]
     assert "c0041   " not in [member["customer_id"] for member in members]
     receipt = forget(early.workspace, [near, "c0050"])
-    assert (receipt["known"], receipt["unknown"], receipt["search"]["found"]) == (1, 1, [])
+    assert (receipt["known"], receipt["unknown"], receipt["search"]["found"]) == (2, 0, [])
     early.live.open()
     problem(early.client.get(f"/v1/customers/{near.replace(' ', '%20')}"), 404)
+
+
+def test_an_objection_without_the_spaces_that_a_database_adds_holds(early: Service, root: Path) -> None:
+    early.client.post("/v1/objections", json={"object": ["c0020", "c0021   ", " c0022"]})
+    publish(root, ids=pl.Series([f"c{number:04d}   " for number in range(N)]))
+    early.live.open()
+    url = "/v1/objections/c0020%20%20%20"
+    assert early.get(url)["objects"] is True
+    everybody = f"/v1/customers/c0001{SPACES}/similar"
+    near = {found["customer_id"] for found in early.get(everybody, k=N)["similar"]}
+    assert len(near) == N - 4
+    assert not {"c0020   ", "c0021   ", "c0022   "} & near
+    assert objecting(Objections(early.catalogue)).are("c0022   ")
+    assert early.client.put(url).json()["objects"] is True
+    assert early.get("/v1/objections") == {"standing": 3}, "known already"
+    assert early.client.delete(url).json()["objects"] is False
+    assert early.get("/v1/objections") == {"standing": 2}
+    assert "c0020   " in {found["customer_id"] for found in early.get(everybody, k=N)["similar"]}
+
+
+def test_a_database_that_stops_to_fill_ids_up_changes_nothing(early: Service, root: Path) -> None:
+    publish(root, ids=pl.Series([f"c{number:04d}   " for number in range(N)]))
+    early.live.open()
+    early.client.put("/v1/objections/c0020%20%20%20")
+    publish(root, ids=pl.Series([f"c{number:04d}" for number in range(N)]))
+    early.live.open()
+    near = {found["customer_id"] for found in early.get("/v1/customers/c0001/similar", k=N)["similar"]}
+    assert len(near) == N - 2
+    assert "c0020" not in near
+    assert early.client.delete("/v1/objections/c0020").json()["objects"] is False
+    assert early.get("/v1/objections") == {"standing": 0}
+
+
+def test_who_comes_later_with_spaces_around_has_objected(early: Service, root: Path) -> None:
+    publish(root, ids=pl.Series([f"c{number:04d}   " for number in range(N - 1)]))
+    early.live.open()
+    late = f"c{N - 1:04d}"
+    early.client.post("/v1/objections", json={"object": [late + "   "]})
+    publish(root, ids=pl.Series([f"c{number:04d}   " for number in range(N)]))
+    early.live.open()
+    near = early.get(f"/v1/customers/c0001{SPACES}/similar", k=N)["similar"]
+    assert len(near) == N - 2
+    assert late + "   " not in {found["customer_id"] for found in near}
+    assert early.get("/v1/objections") == {"standing": 1}
+    receipt = forget(early.workspace, [late])
+    assert (receipt["known"], receipt["unknown"], receipt["search"]["found"]) == (1, 0, [])
+    erased = Erasures(early.catalogue).mask(pl.Series([late, late + "  ", "c0001"]))
+    assert erased.tolist() == [True, True, False]
+    assert early.get("/v1/objections") == {"standing": 0}
+    assert late.encode() not in early.workspace.catalogue.read_bytes()
 
 
 def test_an_erasure_finds_other_forms_in_lists_and_in_the_register(early: Service, root: Path) -> None:
@@ -127,6 +192,14 @@ def test_an_erasure_finds_other_forms_in_lists_and_in_the_register(early: Servic
     assert len(left) == len(seeds) - 1
     assert seeds[0] not in pl.read_parquet(definition / "attributes.parquet")["customer_id"].to_list()
     assert early.get("/v1/objections") == {"standing": 0}
+
+
+def test_an_erasure_takes_spaces_for_an_id_where_two_customers_differ_by_them(early: Service, root: Path) -> None:
+    publish(root, ids=pl.Series(sorted(["c7", "c7  ", *(f"x{number}" for number in range(80))])))
+    early.live.open()
+    forget(early.workspace, ["c7  "])
+    early.live.open()
+    assert early.get("/v1/customers/c7")["customer_id"] == "c7"
 
 
 def test_an_erasure_takes_one_text_for_another_nowhere(early: Service, root: Path) -> None:
@@ -158,7 +231,15 @@ def test_who_objected_is_named_nowhere_and_nobody_to_who_may_not_read_lists(earl
     assert again.json()["typical"] == typical[1:]
     listed = early.get("/v1/segments", "marketer")["segments"]
     assert typical[0] not in [customer for segment in listed for customer in segment["typical"]]
-    assert str(shown) not in early.get(url, "marketer")["prototypes"]
+    etag = early.client.get(url, headers=early.bearer("marketer")).headers["etag"]
+    asked = {**early.bearer("marketer"), "If-None-Match": etag}
+    assert early.client.get(url, headers=asked).status_code == 304
+    other = int(report["prototypes"][1])
+    early.client.post("/v1/objections", json={"object": [other], "withdraw": [shown]})
+    again = early.client.get(url, headers=asked)
+    assert again.status_code == 200, "as many prototypes, and others"
+    assert str(shown) in again.json()["prototypes"]
+    assert str(other) not in again.json()["prototypes"]
     told = json.loads(run("segments", "show", "0", "--json", "--workspace", str(root)))
     assert told["typical"] == typical[1:]
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,14 @@ def test_damage_to_a_large_part_is_not_sealed_in(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"embeddings/vectors: its SHA-256 differs"):
         workspace.publish("k", {}, {}, {})
     assert workspace.published() == []
+
+
+def test_a_share_of_the_time_is_waited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    (tmp_path / "file").write_bytes(b"x" * (8 * digests.CHUNK))
+    monkeypatch.setattr(digests.time, "sleep", waited.append)
+    taken = time.thread_time()
+    assert sha256(tmp_path / "file", 0.25) == sha256(tmp_path / "file")
+    taken = time.thread_time() - taken
+    assert len(waited) == 8
+    assert 0 < sum(waited) <= 3 * taken

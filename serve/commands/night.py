@@ -76,14 +76,15 @@ def nightly(
         raise InputError("--accept is for one night, looked at by somebody; give --as-of, not --from and --to")
     check_accepted(accept or ())
     loaded, opened = load_recipe(recipe), open_workspace(workspace, need="everything", write="yes")
-    from serve.nightly import run_night  # after the recipe's faults are told: this loads torch
+    from serve.nightly import days_of, run_night  # after the recipe's faults are told: this loads torch
 
     _log_to_stderr()
     reports: list[Report] = []
     try:
-        for day in days:
+        for day in [*days_of(loaded, opened, days[0]), *days[1:]]:
             with console_progress() as progress:
-                reports.append(run_night(loaded, opened, day, progress, accept=accept or ()))
+                accepted = () if reports else accept or ()  # of a night that somebody has looked at, which comes first
+                reports.append(run_night(loaded, opened, day, progress, accept=accepted))
             if not json:
                 _tell(reports[-1], opened.nights)
             if reports[-1].status == "held":
@@ -92,7 +93,8 @@ def nightly(
         # what was published is told, whatever becomes of the nights after it
         if json and reports:
             told = [report.to_json() for report in reports]
-            print_json(told[0] if first is None else {"status": reports[-1].status, "nights": told})
+            one = told[-1] | ({"nights": told} if len(told) > 1 else {})
+            print_json(one if first is None else {"status": reports[-1].status, "nights": told})
     _leave(reports[-1])
 
 

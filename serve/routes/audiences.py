@@ -14,7 +14,7 @@ from serve.audience_schemas import AudienceAnswer, AudienceMembers, AudiencesPag
 from serve.audiences import MEMBERS, StoredAudience, load_audience, make_audience, measure
 from serve.auth import Key, Right, may
 from serve.negotiation import choose
-from serve.objections import said, still_exported
+from serve.objections import objecting, still_exported
 from serve.problems import FaultsError
 from serve.routes.common import (
     Creator,
@@ -30,6 +30,7 @@ from serve.routes.computing import computed
 from serve.routes.examples import CREATE, MEMBERS_ANSWER, OUTCOMES
 from serve.routes.lists import headers_of, listed
 from serve.service import Service
+from store.artifact import key_of
 from store.objections import Objections
 from store.records import AudienceRecord
 
@@ -80,7 +81,7 @@ def read_audience(response: Response, key: Reader, service: Services, audience: 
     """The report of one audience."""
     stored = load_audience(service.workspace, audience)
     answer = _answer(stored, service.catalogue.audience(stored.id), key, service)
-    tag(response, stored.state, f"p{len(answer.prototypes)}", *(["named"] if may(key, Right.MEMBERS) else []))
+    tag(response, stored.state, *(["named", key_of(answer.prototypes)] if may(key, Right.MEMBERS) else []))
     return answer
 
 
@@ -126,9 +127,8 @@ def _answer(stored: StoredAudience, record: AudienceRecord, key: Key, service: S
     """The report as this key may read it: ids for those alone who may read lists, and of nobody who objected."""
     ids: dict[str, Any] = {"seeds": {**stored.report["seeds"], "unmatched_ids": []}, "prototypes": []}
     if may(key, Right.MEMBERS):
-        last = [said(id, service.objections, service.live.snapshot) for id in stored.report.get("prototypes", ())]
-        shown = zip(stored.report.get("prototypes", ()), last, strict=True)
-        ids = {"prototypes": [id for id, one in shown if one is None or not one.objects]}
+        objected = objecting(service.objections)
+        ids = {"prototypes": [id for id in stored.report.get("prototypes", ()) if not objected.are(id)]}
     facts: dict[str, Any] = {
         "id": stored.id,
         "created": record.created,
