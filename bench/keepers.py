@@ -45,7 +45,7 @@ class Kinfolk:
     """kinfolk's registry with its own settings, reading behaviours as a line does."""
 
     def __init__(self, seed: int, groups: int) -> None:
-        self.config = SegmentsConfig(seed=seed)
+        self.config = SegmentsConfig(seed=seed, shadow_every=1)
         self.ids: Labels = np.empty(0, np.int64)
         self.registry: Registry | None = None
 

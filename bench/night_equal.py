@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--nights", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--shadow-every", type=int, default=1, help="nights between two looks for new segments")
+    parser.add_argument("--shadow-every", type=int, default=7, help="nights between two looks for new segments")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-night-equal-") as scratch:
         print(json.dumps(compared(Path(scratch), given)))

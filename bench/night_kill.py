@@ -36,6 +36,7 @@ SECTIONS = f"""\
 {MODEL}night:
   gates: {{volume: 0, field_drift: 1000, vector_drift: 2, moved: 1, unseen: 1, absent: 1, unassigned: 1, stability: 0}}
 """
+LOOK = "segments:\n  shadow_every: 1\n"
 EVERY = 10
 """Kills after which a night is run to its end."""
 
@@ -59,7 +60,7 @@ def world(home: Path, given: argparse.Namespace) -> Path:
     """A bank with one day more than its workspace has seen; the recipe."""
     simulate(SimulateConfig.checked(customers=given.customers, days=DAYS + 1, seed=given.seed), home / "bank")
     recipe = home / "bank" / "bench.yaml"
-    recipe.write_text((home / "bank" / "recipe.yaml").read_text(encoding="utf-8") + SECTIONS, encoding="utf-8")
+    recipe.write_text((home / "bank" / "recipe.yaml").read_text(encoding="utf-8") + SECTIONS + LOOK, encoding="utf-8")
     hidden = [(path, home / "later" / path.parent.name / path.name) for path in home.glob(f"bank/*/date={last()}")]
     for path, place in hidden:
         place.parent.mkdir(parents=True)

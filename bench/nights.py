@@ -14,7 +14,7 @@ from cluster.registry import Registry, advance, begin
 from cluster.run import sample_of
 from cluster.warm import warm_up
 
-CONFIG = SegmentsConfig(behaviours=False)
+CONFIG = SegmentsConfig(behaviours=False, shadow_every=1)
 Ints = npt.NDArray[np.int64]
 
 

@@ -41,7 +41,7 @@ class SegmentsConfig(Config):
     change_z: float = Field(default=4.0, ge=0, le=1000)
     """Once a week, a customer's last four weeks are a change of habits from so many robust standard deviations on; it
     is told, and may send them to another segment. 0: nobody is asked about."""
-    shadow_every: int = Field(default=1, ge=1)
+    shadow_every: int = Field(default=7, ge=1)
     """Every how many days a fresh segmentation is compared with the one that stands: splits, merges, births. A night
     for more days stops on the way on each such day, so that segments do not hang on how often there were nights."""
     renew_every: int = Field(default=60, ge=1)

@@ -79,6 +79,7 @@ train:
     crossed_values: 0
     crossed_fields: 0
 segments:
+  shadow_every: 1
   epochs: 60
   stability_runs: 1
 audience:

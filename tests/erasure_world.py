@@ -59,6 +59,7 @@ index:
   queries: 40
   lists: 2
 segments:
+  shadow_every: 1
   neighbours: 8
   epochs: 60
   min_customers: 8

@@ -24,7 +24,7 @@ from configs.errors import ArtifactError, InputError
 from embed.artifact import Embeddings
 from eventlog.behaviour import Behaviour, Feature
 
-QUICK = SegmentsConfig(epochs=60, stability_runs=1, min_customers=30)
+QUICK = SegmentsConfig(shadow_every=1, epochs=60, stability_runs=1, min_customers=30)
 CATEGORIES = ("FUEL", "BABY FOOD", "PRODUCE", "WINE")
 
 

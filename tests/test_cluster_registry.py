@@ -18,7 +18,7 @@ from configs.progress import SILENT
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-QUICK = SegmentsConfig(epochs=60, stability_runs=2, behaviours=False, min_customers=30, doubtful_runs=0)
+QUICK = SegmentsConfig(shadow_every=1, epochs=60, stability_runs=2, behaviours=False, min_customers=30, doubtful_runs=0)
 WIDTH, SIGNAL = 24, 10
 
 
