@@ -9,8 +9,10 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from configs.errors import StorageError
 from serve.cli import app
 from serve.snapshot import Snapshot
+from store.catalogue import Catalogue
 
 
 def kinfolk(*words: object) -> str:
@@ -50,6 +52,23 @@ def test_export_segments(workspace_copy, tmp_path: Path) -> None:
     assert table["customer_id"].to_list() == snapshot.embeddings.customers.to_list()
     assert np.array_equal(table["segment"].to_numpy(), snapshot.segments.labels)
     assert table["strength"].is_between(0, 1).all()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("export", "embeddings"), ("export", "segments"), ("segments", "members", "0")],
+    ids=["embeddings", "segments", "members"],
+)
+def test_nothing_is_taken_out_that_cannot_be_audited(workspace_copy, tmp_path: Path, words, monkeypatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise StorageError("the catalogue's disk is full")
+
+    monkeypatch.setattr(Catalogue, "audit", full)
+    out = tmp_path / "out.parquet"
+    done = CliRunner().invoke(app, [*words, str(out), "--workspace", str(workspace_copy.root)])
+    assert done.exit_code == 2
+    assert "disk is full" in done.output
+    assert {path.name for path in tmp_path.iterdir()} == {"workspace"}
 
 
 def test_audience(workspace_copy, customers: list[int], tmp_path: Path) -> None:

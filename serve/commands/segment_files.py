@@ -42,10 +42,10 @@ def members(
     found = members_of(opened, segment, least_strength)
     with open_catalogue(place) as catalogue:
         table = still_exported(found, Objections(catalogue))
+        told = {"segment": segment, "least_strength": least_strength, "size": len(table)}
         with output(out) as path:
             write_table(table, path, out.suffix)
-        told = {"segment": segment, "least_strength": least_strength, "size": len(table)}
-        catalogue.audit(ACTOR, "segments.members", opened.name, told)
+            catalogue.audit(ACTOR, "segments.members", opened.name, told)
     typer.echo(f"{len(table):,} customers of segment {segment} are in {out}.")
 
 
@@ -84,7 +84,7 @@ def card(
             named_customers = [customer for customer in profile.typical if not who.are(customer)]
         with output(out) as path:
             draw_profile(lineage, profile, names, path, named_customers)
-        if named_customers:
-            told = {"segment": segment, "size": len(named_customers)}
-            catalogue.audit(ACTOR, "segments.card", opened.name, told)
+            if named_customers:
+                told = {"segment": segment, "size": len(named_customers)}
+                catalogue.audit(ACTOR, "segments.card", opened.name, told)
     typer.echo(f"The card of segment {segment} ({names[segment]}) is in {out}.")

@@ -83,10 +83,10 @@ def _write(found: "Comparison", out: Path, segment: int | None, catalogue: "Cata
     from store.objections import Objections
 
     table = still_exported(found.movers(segment), Objections(catalogue))
+    told = {"from": found.earlier.name, "segment": segment, "size": len(table)}
     with output(out) as path:
         write_table(table, path, out.suffix)
-    told = {"from": found.earlier.name, "segment": segment, "size": len(table)}
-    catalogue.audit(ACTOR, "segments.moves", found.later.name, told)
+        catalogue.audit(ACTOR, "segments.moves", found.later.name, told)
     return len(table)
 
 

@@ -1,5 +1,6 @@
 """Using a snapshot: similar customers, why a vector is as it is, exports."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -139,8 +140,7 @@ def export_embeddings(
 
     opened = open_workspace(workspace, snapshot, write="notes")
     with console_progress() as progress:
-        count = export(opened, out, snapshot, progress)
-    _note(opened, "embeddings.export", snapshot, count)
+        count = export(opened, out, snapshot, progress, partial(_note, opened, "embeddings.export", snapshot))
     typer.echo(f"{count:,} customers are in {out}.")
 
 
@@ -150,8 +150,7 @@ def export_segments(out: OutArgument, workspace: WorkspaceOption = WORKSPACE, sn
     from serve.export import export_segments as export
 
     opened = open_workspace(workspace, snapshot, write="notes")
-    count = export(opened, out, snapshot)
-    _note(opened, "segments.export", snapshot, count)
+    count = export(opened, out, snapshot, partial(_note, opened, "segments.export", snapshot))
     typer.echo(f"{count:,} customers are in {out}.")
 
 
