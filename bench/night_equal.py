@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--nights", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--shadow-layouts", type=int, default=1, help="layouts of a look, the best of which is kept")
     parser.add_argument("--shadow-every", type=int, default=7, help="nights between two looks for new segments")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-night-equal-") as scratch:
@@ -48,7 +49,7 @@ def compared(home: Path, given: argparse.Namespace) -> dict[str, Any]:
     days = given.days + given.nights
     simulate(SimulateConfig.checked(customers=given.customers, days=days, seed=given.seed), home / "bank")
     recipe = home / "bank" / "bench.yaml"
-    sections = f"{SECTIONS}segments:\n  shadow_every: {given.shadow_every}\n"
+    sections = f"{SECTIONS}segments:\n  shadow_every: {given.shadow_every}\n  shadow_layouts: {given.shadow_layouts}\n"
     recipe.write_text((home / "bank" / "recipe.yaml").read_text(encoding="utf-8") + sections, encoding="utf-8")
     first = START + timedelta(days=given.days)
     last = first + timedelta(days=given.nights - 1)
@@ -65,6 +66,7 @@ def compared(home: Path, given: argparse.Namespace) -> dict[str, Any]:
         "events": by_night.manifest.counts["events"],
         "nights": len(nights),
         "shadow_every": given.shadow_every,
+        "shadow_layouts": given.shadow_layouts,
         "statuses": sorted({night["status"] for night in nights}),
         "same_customers": same,
         "same_counts": by_night.manifest.counts == at_once.manifest.counts,

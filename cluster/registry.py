@@ -181,8 +181,8 @@ def advance(
     if is_due(before, config, same_space, days):
         with progress.task("Comparing customers", None):
             landmarks, near = find_landmarks(vectors, sample, config, view)
-        seed = config.seed + SEED_STEP * day
-        shadow = landmarks, near, find_structure(landmarks, near, n, config, seed, progress)
+        how = (config, config.seed + SEED_STEP * day, progress, config.shadow_layouts)
+        shadow = landmarks, near, find_structure(landmarks, near, n, *how)
         if not same_space:
             ground = _ground(landmarks, members, before.changed.now(here), day, None)
     changed, fresh, ground = _lately(before.changed.now(here), fresh, ground, config, weeks, progress)

@@ -70,7 +70,7 @@ def find_structure(
         with progress.task("Laying out the map", layouts) as advance:
             candidates = [_awaited(one, advance) for one in laid]
         refits = _gathered(again, progress)
-    # a shadow alone decides nothing, so it is not worth a second look
+    # a shadow of one layout is but a draw, so it is not worth a second look
     several = layouts > 1 and bool(refits)
     if several and any(_doubtful(stability_of(t.members(c), refits), config) for _, t in candidates for c in t.chosen):
         more = range(config.stability_runs, config.stability_runs + config.doubtful_runs)

@@ -6,13 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+import cluster.registry
 from cluster.change import settle
 from cluster.config import SegmentsConfig
 from cluster.ledger import Ledger
 from cluster.neighbours import graph
 from cluster.registry import Registry, advance, begin, decide
 from cluster.shadow import Proposal, propose
-from cluster.structure import Structure
+from cluster.structure import Structure, find_structure
 from configs.errors import InputError
 from configs.progress import SILENT
 
@@ -137,6 +138,23 @@ def test_a_new_group_is_born_once_two_shadows_agree(first: tuple[World, Registry
     # an id is never used twice, and the joins know the new one
     assert registry.next_id == event.segment + 1
     assert {s for join in registry.joins for s in join} == set(registry.ids)
+
+
+def test_a_shadow_may_be_the_best_of_several_layouts(
+    first: tuple[World, Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, before, laid = copied(first[0]), first[1], []
+
+    def found(*words: object) -> Structure:
+        laid.append(words[-1])
+        return find_structure(*words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cluster.registry, "find_structure", found)
+    for layouts in (3, 1):
+        after = night(world, before, world.quiet(), shadow_layouts=layouts)
+        assert after.events == ()
+        assert min(world.best(after, group)[1] for group in range(4)) > 0.9
+    assert laid == [3, 1]
 
 
 def test_one_shadow_alone_changes_nothing(first: tuple[World, Registry]) -> None:
